@@ -1,0 +1,53 @@
+"""What features tell each other within one step. Notes never leave the core; later features read them."""
+
+import msgspec
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign's `when` has come true for this occasion: may it act?"""
+
+    campaign: str
+    occasion: str
+    reason: str
+    facts: str
+    category: str = ""
+    product_id: str = ""
+    anonymous_id: str = ""
+
+
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
+    """It may, by this channel."""
+
+    candidate: Candidate
+    channel: str
+
+
+class LapseFired(msgspec.Struct, frozen=True):
+    """The shop's own rule finds the customer lapsed."""
+
+    occasion: str
+
+
+class LapseDisproved(msgspec.Struct, frozen=True):
+    """A late purchase shows that a rule fired wrongly: what it led to is to be revoked if it still can be."""
+
+    rule: str
+    occasion: str
+    reason: str
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """A trusted order was counted (once) in this step."""
+
+    order_id: str
+    at: int
+    coupon: str
+
+
+class OrderCancelled(msgspec.Struct, frozen=True):
+    """A counted order was cancelled (once) in this step."""
+
+    order_id: str
+
+
+Note = Candidate | Granted | LapseFired | LapseDisproved | Ordered | OrderCancelled

@@ -1,0 +1,32 @@
+"""The profile: a customer's state, one slice per feature. Assembles, decides nothing."""
+
+import msgspec
+
+from pipeline.core.customer.activity import Activity
+from pipeline.core.customer.chat import Chatting
+from pipeline.core.customer.consent import Consent
+from pipeline.core.customer.decisions import Decisions
+from pipeline.core.customer.dedup import Dedup
+from pipeline.core.customer.identity import Identity
+from pipeline.core.customer.lapse import Lapse
+from pipeline.core.customer.lifecycle import Lifecycle
+from pipeline.core.customer.purchases import Purchases
+from pipeline.core.customer.vouchers import Vouchers
+
+
+class Profile(msgspec.Struct, frozen=True, array_like=True):
+    """All that is known of one customer (`u:`) or browser (`a:`)."""
+
+    key: str
+    now: int = 0
+    """The subject's own time: the `now` of its last step, epoch ms. Never goes back."""
+    dedup: Dedup = Dedup()
+    identity: Identity = Identity()
+    consent: Consent = Consent()
+    activity: Activity = Activity()
+    purchases: Purchases = Purchases()
+    lifecycle: Lifecycle = Lifecycle()
+    lapse: Lapse = Lapse()
+    decisions: Decisions = Decisions()
+    vouchers: Vouchers = Vouchers()
+    chat: Chatting = Chatting()

@@ -1,0 +1,151 @@
+"""What is to be done: everything a step returns besides the new state, named in the imperative or as a thing.
+
+Only data lives here. An effect's id is a hash of its business identity (campaign, customer, occasion), never
+of a time, an offset, a version or an attempt: a replay returns the same ids. Each struct has its Avro schema in
+`schemas/` (same fields, same order) and its topic in `TOPIC_OF`.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from pipeline.core.events import Internal
+
+Channel = str
+"""email, push, site, … or `next_visit`: shown on the site when the customer comes back."""
+NEXT_VISIT = "next_visit"
+
+
+class Voucher(msgspec.Struct, frozen=True, kw_only=True):
+    """Give the customer this voucher."""
+
+    id: str
+    customer: str
+    campaign: str
+    occasion: str
+    channel: Channel
+    code: str
+    redeemable: bool
+    discount_percent: int
+    discount_cents: int
+    currency: str
+    minimum_spend_cents: int
+    category: str
+    reason: str
+    facts: str
+    """JSON object of what the decision rested on."""
+    decided_at: int
+    expires_at: int
+    not_after: int
+    """A sink must not deliver it later than this."""
+
+
+class VoucherRevoked(msgspec.Struct, frozen=True, kw_only=True):
+    """Do not deliver this voucher: it rested on something that turned out wrong."""
+
+    id: str
+    """The voucher's id."""
+    customer: str
+    campaign: str
+    code: str
+    reason: str
+    decided_at: int
+    not_after: int
+
+
+class ChatPrompt(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask this visitor, now, whether they need help."""
+
+    id: str
+    customer: str
+    anonymous_id: str
+    """The browser that hesitates; "" if the events named none."""
+    campaign: str
+    occasion: str
+    reason: str
+    category: str
+    product_id: str
+    text: str
+    facts: str
+    decided_at: int
+    not_after: int
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Send the customer this message."""
+
+    id: str
+    customer: str
+    campaign: str
+    occasion: str
+    channel: Channel
+    template: str
+    values: str
+    """JSON object for the template."""
+    reason: str
+    facts: str
+    decided_at: int
+    not_after: int
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """Ask a person of the shop to do something for the customer (mailshot, call, visit)."""
+
+    id: str
+    customer: str
+    campaign: str
+    occasion: str
+    kind: str
+    instructions: str
+    reason: str
+    facts: str
+    decided_at: int
+    not_after: int
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Know why: a campaign was considered for the customer and this was the answer."""
+
+    id: str
+    customer: str
+    campaign: str
+    occasion: str
+    outcome: Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED"]
+    reason: str
+    facts: str
+    decided_at: int
+    campaigns_version: int
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """Keep this record for a human: it could not be processed."""
+
+    id: str
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    key: bytes
+    value: bytes
+    at: int
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Tell another subject: append `message` to `events` under the key `to`."""
+
+    to: str
+    message: Internal
+
+
+Effect = Voucher | VoucherRevoked | ChatPrompt | Message | Task | Decision | DeadLetter
+Output = Effect | Send
+
+TOPIC_OF: dict[type, str] = {
+    Voucher: "vouchers",
+    VoucherRevoked: "vouchers",
+    ChatPrompt: "chat-prompts",
+    Message: "messages",
+    Task: "tasks",
+    Decision: "decisions",
+    DeadLetter: "dead-letters",
+}

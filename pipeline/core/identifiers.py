@@ -1,0 +1,41 @@
+"""Names that follow from business identity alone: subject keys, effect ids, voucher codes, stable hashes."""
+
+import hashlib
+import hmac
+
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CODE_BITS = 80
+_SEPARATOR = "\x1f"
+
+
+def customer_key(user_id: str, anonymous_id: str) -> str:
+    """The subject an input event belongs to: `u:` the known person, else `a:` the browser."""
+    return f"u:{user_id}" if user_id else f"a:{anonymous_id}"
+
+
+def voucher_key(code: str) -> str:
+    """The subject of a voucher."""
+    return f"v:{code}"
+
+
+def effect_id(*identity: str) -> str:
+    """128 bits, as 32 hexadecimal digits, of the business identity (campaign, customer, occasion, …)."""
+    return hashlib.blake2b(_SEPARATOR.join(identity).encode(), digest_size=16).hexdigest()
+
+
+def voucher_code(secret: bytes, voucher_id: str) -> str:
+    """HMAC-SHA256(secret, id), its first 80 bits in Crockford's base32: 16 characters nobody can guess."""
+    number = int.from_bytes(hmac.digest(secret, voucher_id.encode(), "sha256")[: CODE_BITS // 8])
+    return "".join(CROCKFORD[(number >> shift) & 31] for shift in range(CODE_BITS - 5, -1, -5))
+
+
+def normalised_code(typed: str) -> str:
+    """A code as a person types it, brought back to its canonical form (case, hyphens, O for 0, I and L for 1)."""
+    table = str.maketrans("OIL", "011", "- ")
+    return typed.strip().upper().translate(table)
+
+
+def stable_percent(*identity: str) -> float:
+    """A fixed number in [0, 100) for this identity: who is in a holdout, the same in every run."""
+    digest = hashlib.blake2b(_SEPARATOR.join(identity).encode(), digest_size=8).digest()
+    return int.from_bytes(digest) / 2**64 * 100

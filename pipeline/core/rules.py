@@ -1,0 +1,123 @@
+"""What the shop has decided: campaigns and parameters, as data. Nothing here is evaluated as code.
+
+`Campaign` is what a file in `campaigns/` says, checked and typed; it travels on the log as `CampaignsChanged`.
+`Rules` is everything a step may consult besides the state and the event.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from pipeline.core.lapse_model import LapseModel
+
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{3})?$")]
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a campaign file: keys it does not know are refused."""
+
+
+class WhenLapsed(_Part, frozen=True, kw_only=True, tag_field="kind", tag="lapsed"):
+    """The customer is lapsing: P(at least one purchase in the next `horizon_days`) fell below `threshold`."""
+
+    threshold: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
+    horizon_days: Positive = 273
+
+
+class WhenRegular(_Part, frozen=True, kw_only=True, tag_field="kind", tag="regular_buyer"):
+    """The customer has just completed an order that is a multiple of `every_orders`."""
+
+    every_orders: Positive = 5
+
+
+class WhenHesitating(_Part, frozen=True, kw_only=True, tag_field="kind", tag="hesitating"):
+    """The visitor looks around without deciding; each of the three signs can be switched off with 0."""
+
+    products_in_category: NotNegative = 3
+    """So many different products of one category viewed within `category_minutes`."""
+    category_minutes: Positive = 10
+    cart_idle_minutes: NotNegative = 5
+    """A cart with something in it, and nothing heard from the visitor for so long."""
+    product_views: NotNegative = 3
+    """So many views of the same product within `product_hours`."""
+    product_hours: Positive = 24
+
+
+Operator = Literal["is", "is_not", "at_least", "at_most", "above", "below", "one_of", "contains"]
+
+
+class Condition(_Part, frozen=True, kw_only=True):
+    """One typed comparison over the profile, for example `purchases.orders at_least 3`."""
+
+    field: str
+    """A name in `pipeline.core.customer.conditions.FIELDS`."""
+    op: Operator
+    value: str | int | float | bool | tuple[str, ...]
+
+
+class DoVoucher(_Part, frozen=True, kw_only=True, tag_field="kind", tag="voucher"):
+    """Give a voucher: a percentage or an amount off."""
+
+    discount_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
+    discount_cents: NotNegative = 0
+    currency: Currency = ""
+    """Of `discount_cents` and `minimum_spend_cents`; "" takes the currency the customer buys in."""
+    minimum_spend_cents: NotNegative = 0
+    valid_days: Positive = 30
+    category: str = ""
+    """"" for the whole shop, `most_bought` for the category the customer buys most often, else its name."""
+
+
+class DoChatPrompt(_Part, frozen=True, kw_only=True, tag_field="kind", tag="chat_prompt"):
+    """Offer a sales chat."""
+
+    text: str = "Do you need help?"
+
+
+class Contact(_Part, frozen=True, kw_only=True):
+    """By which way, with which permission."""
+
+    channels: tuple[str, ...] = ()
+    """In order of preference; the first one the customer permits is taken."""
+    purpose: str = "marketing"
+    soft_opt_in: bool = False
+    """Whether buyers who have not objected may be contacted though they never said yes."""
+
+
+class Campaign(_Part, frozen=True, kw_only=True):
+    """One file of `campaigns/`."""
+
+    name: Name
+    description: str = ""
+    state: Literal["draft", "live", "paused", "ended"] = "live"
+    when: WhenLapsed | WhenRegular | WhenHesitating
+    conditions: tuple[Condition, ...] = msgspec.field(default=(), name="if")
+    """All must hold."""
+    do: DoVoucher | DoChatPrompt
+    contact: Contact = Contact()
+    holdout_percent: Percent = 0
+    """This share of the customers (the same ones always) is decided for and then left alone, to measure against."""
+    priority: int = 0
+    """Higher ones are considered first."""
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a step may consult besides the state and the event."""
+
+    campaigns: tuple[Campaign, ...] = ()
+    """Live ones, highest priority first, then by name."""
+    campaigns_version: int = 0
+    model: LapseModel = LapseModel()
+    model_version: int = 0
+    code_secret: bytes = b""
+    redeemable: bool = True
+    """False while the public demo secret mints the codes."""
+
+
+def live(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:
+    """Those in force, in the order in which they are considered."""
+    return tuple(sorted((c for c in campaigns if c.state == "live"), key=lambda c: (-c.priority, c.name)))
