@@ -159,7 +159,7 @@ class Codec:
             values = fastavro.schemaless_reader(body, schema, None)
             nested = _NESTED.get(name)
             record: Event | Effect = cls(**(nested(values) if nested else values))
-        except Exception as problem:  # noqa: BLE001 - whatever hostile bytes raise becomes one named reason
+        except Exception as problem:
             raise Undecodable(f"not a {name}: {type(problem).__name__}") from problem
         if body.tell() != len(data):
             raise Undecodable(f"not a {name}: {len(data) - body.tell()} bytes too many")

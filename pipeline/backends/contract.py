@@ -102,9 +102,7 @@ class Appender(Protocol):
     def append(self, records: Sequence[NewRecord]) -> list[Position]:
         """Append all and wait. Raises Unavailable if it is not known that all are durable."""
 
-    def append_soon(
-        self, records: Sequence[NewRecord], done: Callable[[list[Position] | Exception], None]
-    ) -> None:
+    def append_soon(self, records: Sequence[NewRecord], done: Callable[[list[Position] | Exception], None]) -> None:
         """Append all; call `done` (from any thread) with the positions, or with Unavailable."""
 
     def close(self) -> None:

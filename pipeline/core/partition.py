@@ -1,0 +1,129 @@
+"""A partition's own state: its clock, the history being imported, the sweep under way. Pure.
+
+Laws of time (DESIGN: time is data):
+- The clock is the greatest `received_at` accepted. A jump of more than an hour ahead needs a second source in the
+  log, so that one broken host cannot move it; until then the record is taken as of the clock.
+- Messages between subjects carry the time of the step that caused them and move nothing.
+- While history is imported, timers fire by the time of that history, however far ahead the clock is.
+"""
+
+import msgspec
+
+from pipeline.core.events import (
+    CampaignsChanged,
+    Chat,
+    Clickstream,
+    Continue,
+    Customer,
+    EffectDelivered,
+    Event,
+    ImportEnded,
+    ImportStarted,
+    ModelChanged,
+    Purchase,
+    RedemptionRequested,
+    Tick,
+)
+from pipeline.core.lapse_model import LapseModel
+from pipeline.core.rules import Campaign, Rules, live
+
+CORE_VERSION = 1
+"""Rises when the core would decide differently: a partition changes its core only with nothing to recover."""
+MAX_JUMP_MS = 3_600_000
+FIRES_AFTER_MS = 1_000
+TIMERS_PER_RECORD = 1_000
+SWEEP_PER_RECORD = 500
+IMPORT_SOURCE = "import:"
+
+_STAMPED = (Clickstream, Purchase, Chat, Customer, RedemptionRequested, EffectDelivered, Tick, Continue)
+_campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
+_model = msgspec.json.Decoder(LapseModel)
+
+
+class PartitionState(msgspec.Struct, frozen=True, array_like=True):
+    """What a partition remembers besides its subjects; commits with them."""
+
+    clock: int = 0
+    """Epoch ms; 0: no record yet."""
+    jump_source: str = ""
+    """Who said that it is more than an hour later; "" nobody."""
+    jump_to: int = 0
+    import_id: str = ""
+    """The history being imported; "" none."""
+    import_clock: int = 0
+    sweep_after: str | None = None
+    """The last key shown the new rules; None: no sweep under way."""
+    core_version: int = CORE_VERSION
+
+
+class ActiveRules(msgspec.Struct, frozen=True, array_like=True):
+    """The versions in force in a partition, as they came in the log; commits with the subjects."""
+
+    campaigns_version: int = 0
+    campaigns: bytes = b"[]"
+    model_version: int = 0
+    model: bytes = b"{}"
+
+
+def advance(state: PartitionState, event: Event) -> PartitionState:
+    """The partition's state once `event` is reached: clock, import window, a sweep begun."""
+    match event:
+        case ImportStarted():
+            return msgspec.structs.replace(state, import_id=event.import_id, import_clock=event.first_at)
+        case ImportEnded():
+            clock = max(state.clock, event.received_at)
+            return msgspec.structs.replace(
+                state, import_id="", import_clock=0, clock=clock, jump_source="", jump_to=0
+            )
+        case CampaignsChanged() | ModelChanged():
+            return msgspec.structs.replace(state, sweep_after="")
+    if not isinstance(event, _STAMPED):
+        return state
+    at = event.received_at
+    if event.source.startswith(IMPORT_SOURCE):
+        if not state.import_id or at <= state.import_clock:
+            return state
+        return msgspec.structs.replace(state, import_clock=at)
+    if at <= state.clock:
+        return state
+    if at <= state.clock + MAX_JUMP_MS or state.clock == 0:
+        return msgspec.structs.replace(state, clock=at, jump_source="", jump_to=0)
+    if state.jump_source and state.jump_source != event.source:
+        return msgspec.structs.replace(state, clock=min(at, state.jump_to), jump_source="", jump_to=0)
+    return msgspec.structs.replace(state, jump_source=event.source, jump_to=at)
+
+
+def time_of(state: PartitionState, event: Event) -> int:
+    """The record's own time: its `received_at`, but never beyond a clock that did not believe it."""
+    at = event.received_at
+    if isinstance(event, _STAMPED) and not event.source.startswith(IMPORT_SOURCE):
+        return min(at, state.clock)
+    return at
+
+
+def timers_until(state: PartitionState) -> int:
+    """Timers due at or before this moment may fire now, epoch ms."""
+    return (state.import_clock if state.import_id else state.clock) - FIRES_AFTER_MS
+
+
+def activate(active: ActiveRules, event: CampaignsChanged | ModelChanged) -> ActiveRules:
+    """The rules in force after a change; a version that is not newer changes nothing."""
+    if isinstance(event, CampaignsChanged):
+        if event.version <= active.campaigns_version:
+            return active
+        return msgspec.structs.replace(active, campaigns_version=event.version, campaigns=event.campaigns)
+    if event.version <= active.model_version:
+        return active
+    return msgspec.structs.replace(active, model_version=event.version, model=event.model)
+
+
+def rules_of(active: ActiveRules, code_secret: bytes, *, redeemable: bool) -> Rules:
+    """What steps consult. Raises msgspec.ValidationError if the campaigns or the model are not well-formed."""
+    return Rules(
+        campaigns=live(_campaigns.decode(active.campaigns)),
+        campaigns_version=active.campaigns_version,
+        model=_model.decode(active.model),
+        model_version=active.model_version,
+        code_secret=code_secret,
+        redeemable=redeemable,
+    )
