@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from pipeline.core.events import Internal
+from pipeline.core.events import Internal, Trust
 
 Channel = str
 """email, push, site, … or `next_visit`: shown on the site when the customer comes back."""
@@ -137,8 +137,16 @@ class Send(msgspec.Struct, frozen=True):
     message: Internal
 
 
+class Forward(msgspec.Struct, frozen=True):
+    """Send the record that caused this step on to another subject, as `EventForwarded`: the worker has its bytes."""
+
+    to: str
+    anonymous_id: str
+    trust: Trust
+
+
 Effect = Voucher | VoucherRevoked | ChatPrompt | Message | Task | Decision | DeadLetter
-Output = Effect | Send
+Output = Effect | Send | Forward
 
 TOPIC_OF: dict[type, str] = {
     Voucher: "vouchers",

@@ -6,9 +6,12 @@ more to decode than all other fields together. All times are epoch milliseconds,
 units with its ISO 4217 currency beside it.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
+
+if TYPE_CHECKING:
+    from pipeline.core.customer.profile import Profile
 
 Trust = Literal["BROWSER", "VERIFIED", "SERVER"]
 """Who vouches for a record's identity: a public browser key alone (`BROWSER`: a `user_id` is only a claim),
@@ -303,5 +306,23 @@ class RulesChanged(msgspec.Struct, frozen=True):
     model_version: int
 
 
-Stimulus = Input | Internal | TimerDue | RulesChanged
-"""What a subject is stepped with."""
+class Forwarded(msgspec.Struct, frozen=True, kw_only=True):
+    """Not on the log: an `EventForwarded`, its record decoded by the worker."""
+
+    anonymous_id: str
+    trust: Trust
+    event: Input
+    received_at: int
+
+
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
+    """Not on the log: a `ProfileHandedOver` as the customer's features see it, its history decoded."""
+
+    message: ProfileHandedOver
+    history: "Profile | None"
+    """The browser's profile; None unless the outcome is `HANDED_OVER`."""
+
+
+Stimulus = Input | Internal | TimerDue | RulesChanged | Forwarded | HandedOver
+"""What a subject is stepped with. A feature sees the event inside a `Forwarded`, with the weaker trust, and never
+the `Forwarded`, `EventForwarded` or `ProfileHandedOver` itself: the customer's loop opens them."""
