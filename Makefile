@@ -1,0 +1,67 @@
+# The few commands of this project. Each says by itself what it lacks; none needs another to be run before.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+LOCK := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	--strip-extras --allow-unsafe
+# Stamps: a list is installed once for each time it changes.
+RUN_STAMP := $(VENV)/.run-installed
+DEV_STAMP := $(VENV)/.dev-installed
+# What is checked with types besides the package itself, which pyproject.toml names.
+TYPED_TESTS := tests/servers tests/bootstrap.py tests/conftest.py tests/test_servers.py
+
+ARGS ?=
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test bootstrap lint format lock
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(RUN_STAMP) ## install Rapport into .venv, from the locked list (needs Python 3.11)
+
+demo: setup ## run the demonstration: make demo ARGS="--help"
+	@$(BIN)/rapport demo $(ARGS)
+
+test: lint bootstrap ## check and test everything (gets Kafka, Redis and a browser where they are missing)
+	@$(BIN)/coverage run --branch --source=pipeline/core -m pytest $(PYTEST_ARGS)
+	@$(BIN)/coverage report --fail-under=100 --show-missing --skip-covered
+
+bootstrap: $(DEV_STAMP) ## get what the tests need beyond Python, or say in one line what can't be had
+	@$(BIN)/python tests/bootstrap.py
+
+lint: $(DEV_STAMP) ## check style, types and the direction of imports
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/mypy --strict $(TYPED_TESTS)
+	@$(BIN)/lint-imports
+
+format: $(DEV_STAMP) ## bring the code into the project's style
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: $(DEV_STAMP) ## lock both requirement lists again: make lock LOCK_ARGS=--upgrade
+	@$(LOCK) $(LOCK_ARGS) -o requirements/run.txt requirements/run.in
+	@$(LOCK) $(LOCK_ARGS) -o requirements/dev.txt requirements/dev.in
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "make: $(PYTHON) is not Python 3.11 or newer; name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || \
+		{ rm -rf $(VENV); echo "make: $(PYTHON) can't make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+# The project itself is built with the setuptools of the list: nothing unlocked is fetched to build it.
+$(RUN_STAMP): requirements/run.txt pyproject.toml | $(BIN)/python
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
