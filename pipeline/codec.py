@@ -156,7 +156,7 @@ class Codec:
         body = io.BytesIO(data)
         body.seek(_HEADER.size)
         try:
-            values = fastavro.schemaless_reader(body, schema, None)
+            values: Any = fastavro.schemaless_reader(body, schema, None)
             nested = _NESTED.get(name)
             record: Event | Effect = cls(**(nested(values) if nested else values))
         except Exception as problem:

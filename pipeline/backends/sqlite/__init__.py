@@ -1,0 +1,159 @@
+"""The embedded backend: log and store in one SQLite file, for one machine that has nothing but Python.
+
+WAL, `synchronous=FULL`, `BEGIN IMMEDIATE`, one group-commit writer a process, N partitions with the same
+partitioner as Kafka's, so that a log copied from there has its subjects in the same places.
+"""
+
+import fcntl
+import sqlite3
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from pipeline.backends.contract import LogRecord, Refused, Unavailable
+from pipeline.backends.sqlite.append import Appended, GroupCommit
+from pipeline.backends.sqlite.read import EmbeddedReader
+from pipeline.backends.sqlite.schema import TABLES, connect
+from pipeline.backends.sqlite.work import EVENTS, EmbeddedWork
+
+FILE = "rapport.db"
+LOCK = "worker.lock"
+DEFAULT_PARTITIONS = 8
+
+
+class Embedded:
+    """Implements `contract.Backend` in the folder `path`, made if it does not exist.
+
+    `partitions` counts only for a new file; an existing one keeps its own. Raises Unavailable if the file cannot be
+    opened.
+    """
+
+    def __init__(self, path: Path, partitions: int = DEFAULT_PARTITIONS) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._connection = connect(path / FILE)
+            self._connection.executescript(TABLES)
+            self._partitions = self._bind(partitions)
+        except (OSError, sqlite3.Error) as problem:
+            raise Unavailable(f"the embedded log in {path} cannot be opened: {problem}") from problem
+        self._counts = {EVENTS: self._partitions}
+        self._write_lock = threading.Lock()
+        self._appended = Appended()
+        self._appenders: list[GroupCommit] = []
+
+    def _bind(self, partitions: int) -> int:
+        self._connection.executemany(
+            "INSERT INTO meta VALUES (?,?) ON CONFLICT DO NOTHING",
+            [("id", uuid.uuid4().hex), ("partitions", str(partitions))],
+        )
+        return int(self._meta("partitions"))
+
+    def _meta(self, name: str) -> str:
+        return str(self._connection.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()[0])
+
+    def _count(self, topic: str) -> int:
+        return self._counts.get(topic, 1)
+
+    def appender(self, role: str) -> GroupCommit:  # noqa: ARG002
+        """A writer with its own thread."""
+        appender = GroupCommit(connect(self.path / FILE), self._count, self._write_lock, self._appended)
+        self._appenders.append(appender)
+        return appender
+
+    def worker(self) -> tuple[EmbeddedWork, EmbeddedWork]:
+        """The one worker of the file, log and store in one. Raises Refused if there is one already."""
+        work = EmbeddedWork(
+            connect(self.path / FILE),
+            self.appender("work"),
+            self._partitions,
+            self._count,
+            self._write_lock,
+            self._appended,
+            self.path / LOCK,
+        )
+        return work, work
+
+    def reader(self) -> EmbeddedReader:
+        """A reader for one thread."""
+        return EmbeddedReader(connect(self.path / FILE), self._counts, self._appended)
+
+    def keys(self, partition: int) -> Iterator[str]:
+        """All subject keys of a partition, in order."""
+        rows = self._connection.execute("SELECT key FROM subjects WHERE partition=? ORDER BY key", (partition,))
+        for (key,) in rows.fetchall():
+            yield key
+
+    def ensure_topics(self) -> None:
+        """Nothing to do: a topic exists once something is written to it."""
+
+    def log_identity(self) -> str:
+        """The file's own id and its partitions."""
+        return f"embedded {self._meta('id')}, {self._partitions} partitions"
+
+    def copy_in(self, records: Sequence[LogRecord], below: dict[int, int]) -> None:
+        """Write records of another log's `events` where they stood there, so that it can be decided again.
+
+        `below` is, by partition, that log's end: messages between subjects caused below it stand in it already.
+        Raises Refused if this log has records of its own.
+        """
+        copying = self._connection.execute("SELECT count(*) FROM copied").fetchone()[0]
+        if not copying and self._connection.execute("SELECT count(*) FROM heads").fetchone()[0]:
+            raise Refused(f"the log in {self.path} is not empty: copy into a fresh folder (--data)")
+        with self._write_lock, self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(
+                "INSERT INTO records VALUES (?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+                [_row(record) for record in records],
+            )
+            self._connection.executemany(
+                "INSERT INTO copied VALUES (?,?) ON CONFLICT DO UPDATE SET below=excluded.below", list(below.items())
+            )
+            self._connection.executemany(
+                "INSERT INTO heads VALUES ('events',?,?) ON CONFLICT DO UPDATE SET next_offset=excluded.next_offset",
+                list(below.items()),
+            )
+        self._appended.notify()
+
+    def backup(self, target: str) -> None:
+        """SQLite's own online backup: log and store of one moment. Raises Unavailable."""
+        try:
+            with sqlite3.connect(target) as copy:
+                self._connection.backup(copy)
+            copy.close()
+        except sqlite3.Error as problem:
+            raise Unavailable(f"cannot write the backup {target}: {problem}") from problem
+
+    def restore(self, source: str) -> None:
+        """Put a backup in place of the file's content. Raises Refused if a worker runs or it is no backup."""
+        with (self.path / LOCK).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as problem:
+                raise Refused(f"a worker runs on {self.path}: stop it before restoring") from problem
+            if not Path(source).is_file():
+                raise Refused(f"there is no backup {source}")
+            backup = sqlite3.connect(source)
+            try:
+                backup.execute("SELECT value FROM meta WHERE name='partitions'").fetchone()
+                backup.backup(self._connection)
+            except sqlite3.Error as problem:
+                raise Refused(f"{source} is not a backup of an embedded log: {problem}") from problem
+            finally:
+                backup.close()
+        self._partitions = int(self._meta("partitions"))
+        self._counts[EVENTS] = self._partitions
+
+    def close(self) -> None:
+        """Write what waits and let go of the file."""
+        for appender in self._appenders:
+            appender.close()
+        self._connection.close()
+
+
+def _row(record: LogRecord) -> tuple[str, int, int, bytes, bytes, bytes, int]:
+    headers = msgspec.msgpack.encode(record.headers) if record.headers else b""
+    return record.topic, record.partition, record.offset, record.key, record.value, headers, record.timestamp

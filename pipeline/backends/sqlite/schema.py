@@ -1,0 +1,37 @@
+"""The tables of the embedded log and store, and how a connection to the file is opened."""
+
+import sqlite3
+from pathlib import Path
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heads (
+  topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL, PRIMARY KEY (topic, partition)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS records (
+  topic TEXT, partition INTEGER, offset INTEGER, key BLOB, value BLOB, headers BLOB, timestamp INTEGER,
+  PRIMARY KEY (topic, partition, offset)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS published (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS copied (partition INTEGER PRIMARY KEY, below INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS partitions (
+  partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, state BLOB NOT NULL, rules BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS subjects (
+  partition INTEGER, key TEXT, state BLOB NOT NULL, due INTEGER NOT NULL, PRIMARY KEY (partition, key)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS timers ON subjects (partition, due, key) WHERE due > 0;
+"""
+BUSY_MS = 10_000
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit, WAL and `synchronous=FULL`: what is committed survives a power cut. Raises
+    sqlite3.Error."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.execute("PRAGMA cache_size=-65536")
+    return connection

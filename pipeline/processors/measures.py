@@ -1,0 +1,47 @@
+"""What the worker tells whoever measures it. Measuring is wrapped around the work and never inside the core."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from pipeline.backends.contract import LogRecord
+from pipeline.core.effects import Effect
+
+
+class Measures(Protocol):
+    """Implemented by `pipeline.observe`."""
+
+    def stage(self, name: str, items: int) -> AbstractContextManager[None]:
+        """Around one stage (`step`, `publish`, `commit`) of one batch of so many items."""
+
+    def owned(self, partitions: Sequence[int]) -> None:
+        """These partitions are owned now."""
+
+    def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:
+        """A batch of the partition is committed; `last` was its last record, `clock_ms` its clock afterwards."""
+
+    def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
+        """These effects are published and their causes committed."""
+
+    def recovered(self, reason: str) -> None:
+        """A batch was thrown away and its partitions are recovered."""
+
+
+class Unmeasured:
+    """Measures nothing."""
+
+    def stage(self, name: str, items: int) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Nothing around it."""
+        return nullcontext()
+
+    def owned(self, partitions: Sequence[int]) -> None:
+        """Not counted."""
+
+    def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:
+        """Not counted."""
+
+    def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
+        """Not counted."""
+
+    def recovered(self, reason: str) -> None:
+        """Not counted."""

@@ -1,0 +1,267 @@
+"""Steps the records of one partition through the pure core: steps 2 to 4 of the commit contract.
+
+A `PartitionRun` is one owned partition in memory: where it stands, its clock, its rules, the subjects it has loaded.
+It reads the store only through the `load` it is given, and writes nothing: `change` is what the worker commits.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from pipeline.backends.contract import Change, Loaded, LogRecord
+from pipeline.codec import Codec, Undecodable
+from pipeline.core import partition as law
+from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
+from pipeline.core.effects import Output
+from pipeline.core.events import (
+    CampaignsChanged,
+    Continue,
+    Control,
+    Event,
+    EventForwarded,
+    Forwarded,
+    HandedOver,
+    Input,
+    Internal,
+    ModelChanged,
+    ProfileHandedOver,
+    RulesChanged,
+    Stimulus,
+    TimerDue,
+)
+from pipeline.core.partition import ActiveRules, PartitionState
+from pipeline.core.rules import Rules
+from pipeline.core.subjects import State
+from pipeline.processors.outbox import Cause, Outbox, dead_letter
+from pipeline.processors.timers import TimerQueue
+
+MAX_OWN_TIMERS = 1_000
+"""A subject whose timers fire this often before one event does not come to rest: a defect, not a workload."""
+EVER = 2**53
+
+
+class StoreMoved(Exception):
+    """The store's offset is not the one this worker committed last: recover before stepping."""
+
+
+class Load(Protocol):
+    """Reads the store at the offset the run stands at. Raises StoreMoved."""
+
+    def __call__(
+        self,
+        keys: Sequence[str],
+        *,
+        timers_until: int | None = None,
+        timers_after: tuple[int, str] | None = None,
+        sweep_after: str | None = None,
+        sweep_limit: int = 0,
+    ) -> Loaded: ...
+
+
+class PartitionRun:
+    """One owned partition. `offset` is Y, the next record to step; effects caused below `published` (X) and
+    messages caused below `messages_below` are withheld."""
+
+    def __init__(
+        self,
+        number: int,
+        offset: int | None,
+        published: int,
+        messages_below: int,
+        state: PartitionState,
+        active: ActiveRules,
+        rules_of: Callable[[ActiveRules], Rules],
+    ) -> None:
+        self.number = number
+        self.stored_offset = offset
+        self.offset = offset or 0
+        self.published = published
+        self.messages_below = messages_below
+        self.state = state
+        self.more_to_do = False
+        self.continuing = False
+        """A `Continue` of ours is on its way."""
+        self._active = active
+        self._active_changed = offset is None
+        self._rules_of = rules_of
+        self._rules = rules_of(active)
+        self._subjects: dict[str, State | None] = {}
+        self._dirty: dict[str, int] = {}
+        self.timers = TimerQueue()
+
+    def step(self, records: Sequence[LogRecord], next_offset: int, codec: Codec, load: Load, outbox: Outbox) -> None:
+        """Step all records of one batch. Raises StoreMoved, or Unavailable from the store."""
+        decoded = [_decoded(record, codec) for record in records]
+        self._fetch([record.key.decode("utf-8", "replace") for record in records if record.key], load)
+        for record, event in zip(records, decoded, strict=True):
+            if isinstance(event, str):
+                self._set_aside(record, event, outbox)
+                continue
+            self.state = law.advance(self.state, event)
+            cause = Cause(record.offset, record.value, law.time_of(self.state, event))
+            if isinstance(event, Control):
+                self._control(event, cause, load, outbox)
+            else:
+                self._deliver(record, event, cause, codec, outbox)
+            self._fire_timers(cause, load, outbox)
+        self.offset = next_offset
+        until = law.timers_until(self.state)
+        self.more_to_do = self.state.sweep_after is not None or self.timers.waiting(until)
+
+    def change(self) -> Change:
+        """What the batch changed, for step 6 of the contract."""
+        encode = subjects.encode
+        states = {key: self._subjects[key] for key in self._dirty}
+        return Change(
+            partition=self.number,
+            expected_offset=self.stored_offset,
+            next_offset=self.offset,
+            state=msgspec.msgpack.encode(self.state),
+            rules=msgspec.msgpack.encode(self._active) if self._active_changed else None,
+            subjects={key: None if state is None else encode(state) for key, state in states.items()},
+            timers=dict(self._dirty),
+        )
+
+    def committed(self, keep: int) -> None:
+        """The change is stored: remember at most `keep` subjects, the last used ones."""
+        self.stored_offset = self.offset
+        self.published = max(self.published, self.offset)
+        self._dirty = {}
+        self.timers.settle()
+        self._active_changed = False
+        cached = self._subjects
+        for key in list(cached)[: max(0, len(cached) - keep)]:
+            del cached[key]
+
+    def _fetch(self, keys: Sequence[str], load: Load) -> Loaded:
+        """Load what is not cached; always asks the store, since the offset must be checked (step 3)."""
+        missing = list(dict.fromkeys(key for key in keys if key not in self._subjects))
+        loaded = load(missing)
+        self._take(loaded)
+        return loaded
+
+    def _take(self, loaded: Loaded) -> None:
+        decode = subjects.decode
+        for key, stored in loaded.subjects.items():
+            self._subjects[key] = None if stored is None else decode(key, stored)
+
+    def _deliver(
+        self, record: LogRecord, event: Input | Internal, cause: Cause, codec: Codec, outbox: Outbox
+    ) -> None:
+        try:
+            key = record.key.decode()
+            stimulus = _stimulus(event, codec)
+        except (UnicodeDecodeError, Undecodable, msgspec.DecodeError) as problem:
+            self._set_aside(record, f"undeliverable {type(event).__name__}: {problem}", outbox)
+            return
+        if not key:
+            self._set_aside(record, f"a {type(event).__name__} without a key belongs to nobody", outbox)
+            return
+        now = self._fire_own(key, cause, outbox)
+        self._step(key, stimulus, max(cause.now, now), cause, outbox)
+
+    def _fire_own(self, key: str, cause: Cause, outbox: Outbox) -> int:
+        """Fire the subject's timers that were due before its event; its own time afterwards."""
+        for _ in range(MAX_OWN_TIMERS):
+            state = self._subjects.get(key)
+            if state is None:
+                return 0
+            due = subjects.due(state)
+            if not due or due > cause.now:
+                return state.now
+            self._step(key, TimerDue(due), max(due, state.now), cause, outbox)
+        raise RuntimeError(
+            f"the timers of {key[:2]}… do not come to rest: more than {MAX_OWN_TIMERS} before one event"
+        )
+
+    def _step(self, key: str, stimulus: Stimulus, now: int, cause: Cause, outbox: Outbox) -> None:
+        before = self._subjects.pop(key, None)
+        after, outputs = subjects.step(key, before, stimulus, now, self._rules)
+        self._subjects[key] = after  # at the end: the cache drops those used longest ago
+        if after is not before:
+            due = subjects.due(after) if after is not None else 0
+            self._dirty[key] = due
+            self.timers.set(key, due)
+        self._put(outputs, cause, now, outbox)
+
+    def _put(self, outputs: Sequence[Output], cause: Cause, now: int, outbox: Outbox) -> None:
+        for output in outputs:
+            outbox.put(output, Cause(cause.offset, cause.value, now), self.published, self.messages_below)
+
+    def _fire_timers(self, cause: Cause, load: Load, outbox: Outbox) -> None:
+        until = law.timers_until(self.state)
+        for _ in range(law.TIMERS_PER_RECORD):
+            after = self.timers.need_page(until)
+            if after is not None:
+                page = load([], timers_until=EVER, timers_after=after)
+                self.timers.add_page(page.timers, more=page.more_timers)
+                self._fetch([key for due, key in page.timers if due <= until], load)
+            row = self.timers.pop(until)
+            if row is None:
+                return
+            due, key = row
+            state = self._subjects.get(key)
+            if state is None:
+                self._fetch([key], load)
+                state = self._subjects[key]
+            if state is not None:
+                self._step(key, TimerDue(due), max(due, state.now), cause, outbox)
+
+    def _control(self, event: Control, cause: Cause, load: Load, outbox: Outbox) -> None:
+        if isinstance(event, CampaignsChanged | ModelChanged):
+            active = law.activate(self._active, event)
+            try:
+                self._rules = self._rules_of(active)
+            except (msgspec.DecodeError, ValueError) as problem:
+                raise RuntimeError(f"a {type(event).__name__} on the log is not well-formed: {problem}") from problem
+            self._active, self._active_changed = active, True
+        elif isinstance(event, Continue):
+            self.continuing = False
+            if self.state.sweep_after is not None:
+                self._sweep(self.state.sweep_after, cause, load, outbox)
+
+    def _sweep(self, after: str, cause: Cause, load: Load, outbox: Outbox) -> None:
+        """Show the next customers the rules that changed. New subjects of this very batch are among them, so that
+        the pages are the same however the log is cut into batches."""
+        stored = load([], sweep_after=after, sweep_limit=law.SWEEP_PER_RECORD).swept
+        fresh = [key for key in self._dirty if key > after and key < "v:"]
+        page = sorted({*stored, *fresh})[: law.SWEEP_PER_RECORD]
+        self._fetch(page, load)
+        changed = RulesChanged(self._active.campaigns_version, self._active.model_version)
+        for key in page:
+            state = self._subjects[key]
+            if state is not None:
+                self._step(key, changed, max(cause.now, state.now), cause, outbox)
+        done = len(page) < law.SWEEP_PER_RECORD
+        self.state = msgspec.structs.replace(self.state, sweep_after=None if done else page[-1])
+
+    def _set_aside(self, record: LogRecord, reason: str, outbox: Outbox) -> None:
+        outbox.put(dead_letter(record, reason), Cause(record.offset, b"", 0), self.published, self.messages_below)
+
+
+def _decoded(record: LogRecord, codec: Codec) -> Event | str:
+    """The record's event, or why there is none."""
+    try:
+        decoded = codec.decode(record.value)
+    except Undecodable as problem:
+        return str(problem)
+    if isinstance(decoded, Event):
+        return decoded
+    return f"a {type(decoded).__name__} does not belong on the topic {record.topic}"
+
+
+def _stimulus(event: Input | Internal, codec: Codec) -> Stimulus:
+    """What a subject is stepped with: wrapped records are opened here, since the core reads no bytes of the log."""
+    if isinstance(event, EventForwarded):
+        inner = codec.decode(event.record)
+        if not isinstance(inner, Input):
+            raise Undecodable(f"a forwarded {type(inner).__name__}: expected an input record")
+        return Forwarded(
+            anonymous_id=event.anonymous_id, trust=event.trust, event=inner, received_at=event.received_at
+        )
+    if isinstance(event, ProfileHandedOver):
+        history = subjects.decode(f"a:{event.anonymous_id}", event.history) if event.history else None
+        return HandedOver(message=event, history=history if isinstance(history, Profile) else None)
+    return event

@@ -1,0 +1,260 @@
+"""The worker: drives the core over the partitions it owns, by the commit contract of `pipeline.backends`.
+
+One thread, one loop. It decides nothing; it polls, steps, publishes, commits, and recovers whenever it is not sure.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
+
+from pipeline.backends.contract import (
+    Change,
+    Fenced,
+    Loaded,
+    LogRecord,
+    NewRecord,
+    Polled,
+    Refused,
+    Store,
+    Unavailable,
+    WorkerLog,
+)
+from pipeline.codec import Codec
+from pipeline.core.events import Continue, Tick
+from pipeline.core.partition import CORE_VERSION, ActiveRules, PartitionState, rules_of
+from pipeline.processors.measures import Measures
+from pipeline.processors.outbox import EVENTS, Outbox
+from pipeline.processors.recovery import start_offset
+from pipeline.processors.stepping import EVER, PartitionRun, StoreMoved
+from pipeline.processors.timers import KEPT
+
+log = logging.getLogger("rapport.worker")
+
+TICK_AFTER_MS = 1_000
+TICK_AT_LEAST_EVERY_MS = 30_000
+RETRY_SECONDS = 1.0
+
+
+class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a worker works; none of it changes what is decided, except the secret, which makes the codes."""
+
+    code_secret: bytes
+    redeemable: bool = True
+    source: str = "work"
+    """Who stamps ticks, `role@host`."""
+    max_batch: int = 5_000
+    cached_subjects: int = 50_000
+    """Per partition."""
+    ticks: bool = True
+    """Whether a quiet partition is moved on by wall time."""
+
+
+class Worker:
+    """Owns partitions and steps them. `clock` gives epoch ms and is read for ticks and measures only."""
+
+    def __init__(
+        self,
+        worker_log: WorkerLog,
+        store: Store,
+        codec: Codec,
+        options: WorkerOptions,
+        clock: Callable[[], int],
+        measures: Measures,
+        effects_codec: Codec | None = None,
+    ) -> None:
+        self._log = worker_log
+        self._store = store
+        self._codec = codec
+        self._effects_codec = effects_codec or codec
+        self._options = options
+        self._clock = clock
+        self._measures = measures
+        self._rules_of = partial(rules_of, code_secret=options.code_secret, redeemable=options.redeemable)
+        self._runs: dict[int, PartitionRun] = {}
+        self._heard: dict[int, int] = {}
+        """Wall time of the last record or tick, by partition."""
+        self._recover = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set; what is unavailable is waited for. Raises Refused."""
+        waiting_for = ""
+        while not stop.is_set():
+            try:
+                self.turn(0.2)
+                waiting_for = ""
+            except Unavailable as problem:
+                if str(problem) != waiting_for:
+                    log.warning("waiting: %s", problem)
+                waiting_for = str(problem)
+                stop.wait(RETRY_SECONDS)
+
+    def turn(self, timeout_seconds: float) -> int:
+        """One batch, or one look around when nothing came; the number of records stepped. Raises Unavailable after
+        having arranged for recovery, and Refused."""
+        if self._recover:
+            self._log.reset()
+            self._take_over(self._log.owned())
+            self._recover = False
+        polled = self._log.poll(self._options.max_batch, timeout_seconds)
+        if polled.assigned is not None:
+            self._recover = True  # until every one of them is taken over
+            self._take_over(polled.assigned)
+            self._recover = False
+            return 0
+        if not polled.records:
+            self._tick()
+            return 0
+        try:
+            self._batch(polled)
+        except (Fenced, StoreMoved) as problem:
+            log.warning("recovering: %s", problem)
+            self._measures.recovered(type(problem).__name__)
+            self._recover = True
+            return 0
+        except Unavailable:
+            self._measures.recovered("Unavailable")
+            self._recover = True
+            raise
+        self._continue()
+        return len(polled.records)
+
+    def run_until_idle(self, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Turn until everything on the log is decided and nothing more is to do; no ticks. Raises Unavailable."""
+        while True:
+            done = self.turn(0.0)
+            progress(done)
+            if not done and not self._recover and self._runs and self.is_idle():
+                return
+
+    def is_idle(self) -> bool:
+        """Whether every owned partition stands at the log's end with nothing more to do."""
+        return all(
+            run.offset >= self._log.bounds(number)[1] and not run.more_to_do for number, run in self._runs.items()
+        )
+
+    def clocks(self) -> dict[int, int]:
+        """The clock of each owned partition, epoch ms."""
+        return {number: run.state.clock for number, run in self._runs.items()}
+
+    def _take_over(self, partitions: tuple[int, ...]) -> None:
+        self._runs = {}
+        for number in partitions:
+            self._runs[number] = self._recovered(number)
+            self._heard[number] = self._clock()
+        self._measures.owned(partitions)
+
+    def _recovered(self, number: int) -> PartitionRun:
+        published = self._log.published(number)
+        loaded = self._store.load(number, [], timers_until=EVER, timer_limit=KEPT, with_state=True)
+        start = start_offset(number, loaded.offset, published, *self._log.bounds(number))
+        state = PartitionState()
+        if loaded.partition:
+            state = msgspec.msgpack.decode(loaded.partition, type=PartitionState)
+        if state.core_version != CORE_VERSION and start < (published or 0):
+            raise Refused(
+                f"partition {number} has offsets {start} to {published} to recover, decided by core version"
+                f" {state.core_version}, and this is version {CORE_VERSION}: let the old version finish them first"
+            )
+        state = msgspec.structs.replace(state, core_version=CORE_VERSION)
+        active = msgspec.msgpack.decode(loaded.rules, type=ActiveRules) if loaded.rules else ActiveRules()
+        below = self._log.withheld_below(number)
+        run = PartitionRun(number, loaded.offset, published or 0, below, state, active, self._rules_of)
+        run.timers.add_page(loaded.timers, more=loaded.more_timers)
+        self._log.seek(number, start)
+        if published is not None and start < published:
+            log.info("partition %d: recovering offsets %d to %d", number, start, published)
+        return run
+
+    def _batch(self, polled: Polled) -> None:
+        outbox = Outbox(self._codec, self._effects_codec)
+        by_partition: dict[int, list[LogRecord]] = {}
+        for record in polled.records:
+            by_partition.setdefault(record.partition, []).append(record)
+        with self._measures.stage("step", len(polled.records)):
+            for number, records in by_partition.items():
+                run = self._runs[number]
+                load = FencedLoad(self._store, run)
+                run.step(records, polled.positions[number], self._codec, load, outbox)
+        offsets = {n: self._runs[n].offset for n in by_partition if self._runs[n].offset > self._runs[n].published}
+        with self._measures.stage("publish", len(outbox.records)):
+            self._log.publish(outbox.records, offsets, polled.token)
+        changes: list[Change] = [self._runs[number].change() for number in by_partition]
+        with self._measures.stage("commit", len(changes)):
+            self._store.commit(changes)
+        now = self._clock()
+        for number, records in by_partition.items():
+            run = self._runs[number]
+            run.committed(self._options.cached_subjects)
+            self._heard[number] = now
+            self._measures.stepped(number, records[-1], run.state.clock, now)
+        self._measures.decided(outbox.effects, now)
+
+    def _continue(self) -> None:
+        """Where one record was not enough, add another one that lets the partition go on."""
+        records = []
+        for number, run in self._runs.items():
+            if run.more_to_do and not run.continuing and self._is_live(run):
+                run.continuing = True
+                message = Continue(source=self._options.source, received_at=run.state.clock)
+                records.append(NewRecord(EVENTS, b"", self._codec.encode(message), partition=number))
+        if records:
+            self._log.append_ticks(records)
+
+    def _tick(self) -> None:
+        """Move quiet partitions on by wall time, when something is due or to show that they are alive."""
+        self._continue()
+        if not self._options.ticks:
+            return
+        now = self._clock()
+        records = []
+        for number, run in self._runs.items():
+            quiet_ms = now - self._heard[number]
+            due = run.timers.next_due()
+            wanted = quiet_ms >= TICK_AT_LEAST_EVERY_MS or (
+                quiet_ms >= TICK_AFTER_MS and 0 < due <= now - TICK_AFTER_MS
+            )
+            if wanted and self._is_live(run) and not run.state.import_id:
+                self._heard[number] = now
+                message = Tick(source=self._options.source, received_at=now)
+                records.append(NewRecord(EVENTS, b"", self._codec.encode(message), partition=number))
+        if records:
+            self._log.append_ticks(records)
+
+    @staticmethod
+    def _is_live(run: PartitionRun) -> bool:
+        """Neither recovering nor inside a copied log, which has its own ticks."""
+        return run.offset >= run.published and run.offset >= run.messages_below
+
+
+class FencedLoad:
+    """Reads the store for one run and checks, each time, that the store stands where the run does."""
+
+    def __init__(self, store: Store, run: PartitionRun) -> None:
+        self._store = store
+        self._run = run
+
+    def __call__(
+        self,
+        keys: Sequence[str],
+        *,
+        timers_until: int | None = None,
+        timers_after: tuple[int, str] | None = None,
+        sweep_after: str | None = None,
+        sweep_limit: int = 0,
+    ) -> Loaded:
+        loaded = self._store.load(
+            self._run.number,
+            keys,
+            timers_until=timers_until,
+            timers_after=timers_after,
+            sweep_after=sweep_after,
+            sweep_limit=sweep_limit,
+        )
+        if loaded.offset != self._run.stored_offset:
+            raise StoreMoved(
+                f"partition {self._run.number}: the store stands at {loaded.offset}, not at {self._run.stored_offset}"
+            )
+        return loaded
