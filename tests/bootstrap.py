@@ -28,6 +28,7 @@ REDIS_MAJOR = 7
 NODE_MAJOR = 20
 # Another installation on this machine may hold apt's lock; it is worth waiting for.
 APT_LOCK_SECONDS = 300
+COMPLAINT_CHARACTERS = 400
 
 
 def main() -> int:
@@ -125,8 +126,10 @@ def ensure_jars(target: Path, source: Path, goal: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="incomplete-") as scratch:
         jars = Path(scratch) / "jars"
-        command = [maven(), "-q", "-B", "--strict-checksums", "-f", str(source / "pom.xml"), goal]
-        run([*command, f"-DoutputDirectory={jars}"], f"{target.parent.name} from Maven Central")
+        command = [maven(), "-q", "-B", "--strict-checksums", "-f", str(source / "pom.xml")]
+        # Maven notes what it has unpacked beside the pom, and would not unpack it again into another folder.
+        folders = [f"-DoutputDirectory={jars}", f"-DmarkersDirectory={scratch}/markers"]
+        run([*command, goal, *folders], f"{target.parent.name} from Maven Central")
         jars.rename(target)
 
 
@@ -136,7 +139,7 @@ def maven() -> str:
 
 
 def run(command: Sequence[str], what: str, folder: Path = artifacts.ROOT) -> None:
-    """Run `command` and show nothing; if it fails, raise NotInstalledError with where its output was kept."""
+    """Run `command`, its output in a file; if it fails, raise NotInstalledError with what it complained of."""
     print(f"bootstrap: getting {what}", flush=True)
     log = artifacts.CACHE / "bootstrap.log"
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -145,8 +148,17 @@ def run(command: Sequence[str], what: str, folder: Path = artifacts.ROOT) -> Non
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
         )
     if done.returncode != 0:
-        failed = f"`{Path(command[0]).name} {command[1]}` ended with exit code {done.returncode}"
-        raise NotInstalledError(f"{what} can't be had: {failed}; see {log.relative_to(artifacts.ROOT)}")
+        failed = f"{Path(command[0]).name} ended with exit code {done.returncode}"
+        reason = complaint(log.read_text(errors="replace"))
+        raise NotInstalledError(f"{what} can't be had: {failed}: {reason} (all of it: .cache/{log.name})")
+
+
+def complaint(output: str) -> str:
+    """Return, as one readable line, what a tool's output reports as errors; without such reports, its end."""
+    plain = re.sub(r"\x1b\[[\d;]*m", "", output)
+    lines = [line.strip() for line in plain.splitlines() if line.strip()] or ["it said nothing"]
+    reported = [line for line in lines if re.match(r"(npm error|\[ERROR\]|E:) ", line)]
+    return " ".join(reported or lines[-1:])[:COMPLAINT_CHARACTERS]
 
 
 if __name__ == "__main__":
