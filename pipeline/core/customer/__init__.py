@@ -3,4 +3,159 @@
 A feature is a module with `step(profile, event, now, rules, notes) -> (slice, outputs)` and
 `due(profile) -> int` (0: nothing to wait for): it reads the whole profile and the notes of the features before it,
 and returns its own slice (the same object if nothing changed) and outputs: effects, messages and notes.
+
+Only three things happen outside a feature, and here: a duplicate is stopped, a browser that belongs to somebody
+forwards what reaches it, and a browser nobody has heard of for long is forgotten.
 """
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.core.customer import (
+    activity,
+    chat,
+    consent,
+    decisions,
+    dedup,
+    expiry,
+    identity,
+    lapse,
+    lifecycle,
+    purchases,
+    regulars,
+    vouchers,
+)
+from pipeline.core.customer.activity import Activity
+from pipeline.core.customer.identity import Identity
+from pipeline.core.customer.notes import Note
+from pipeline.core.customer.profile import Profile
+from pipeline.core.effects import Forward, Output, Send
+from pipeline.core.events import (
+    BROWSER,
+    EffectDelivered,
+    EventForwarded,
+    Forwarded,
+    HandedOver,
+    ProfileClaimed,
+    ProfileHandedOver,
+    Stimulus,
+    TimerDue,
+    Tracked,
+    Trust,
+    VoucherRedeemed,
+)
+from pipeline.core.requirement import require
+from pipeline.core.rules import Rules
+
+Step = Callable[[Profile, Stimulus, int, Rules, Sequence[Note]], tuple[Any, Sequence[Output | Note]]]
+
+FEATURES: tuple[tuple[str, Step, Callable[[Profile], int]], ...] = (
+    ("identity", identity.step, identity.due),
+    ("consent", consent.step, consent.due),
+    ("activity", activity.step, activity.due),
+    ("purchases", purchases.step, purchases.due),
+    ("lapse", lapse.step, lapse.due),
+    ("lifecycle", lifecycle.step, lifecycle.due),
+    ("regulars", regulars.step, regulars.due),
+    ("chat", chat.step, chat.due),
+    ("decisions", decisions.step, decisions.due),
+    ("vouchers", vouchers.step, vouchers.due),
+)
+"""The slice each owns, and in which order: a feature sees the slices and notes of those before it."""
+
+_decode_history = msgspec.msgpack.Decoder(Profile).decode
+
+
+def step(
+    key: str, profile: Profile | None, event: Stimulus, now: int, rules: Rules
+) -> tuple[Profile | None, list[Output]]:
+    """Step the customer `key` (profile None: unknown) at `now`, epoch ms, the later of the record's time and the
+    profile's own. Returns the profile (None: forget it) and what is to be done."""
+    if profile is None:
+        if not isinstance(event, Tracked | ProfileClaimed):
+            return None, []
+        profile = Profile(key, now)
+    else:
+        require(now >= profile.now, f"time never goes back for {key}: now is {now}, it was {profile.now}")
+        profile = replace(profile, now=now)
+    event = _opened(event)
+    if isinstance(event, Tracked):
+        seen, is_new = dedup.passed(profile.dedup, event.message_id, now)
+        profile = replace(profile, dedup=seen)
+        if not is_new:
+            return profile, []
+        if profile.identity.owner:
+            return _forwarded(profile, event)
+    elif profile.identity.owner and isinstance(event, VoucherRedeemed | EffectDelivered):
+        return profile, [Send(profile.identity.owner, replace(event, received_at=now))]
+    elif isinstance(event, TimerDue):
+        if 0 < expiry.due(profile) <= now:
+            return None, []
+    elif isinstance(event, HandedOver) and event.history is not None:
+        profile = replace(profile, dedup=dedup.merged(profile.dedup, event.history.dedup, now))
+    had_owner = bool(profile.identity.owner)
+    profile, outputs = _stepped(profile, event, now, rules)
+    if profile.identity.owner and not had_owner:
+        profile = _stub(profile)
+    return profile, outputs
+
+
+def due(profile: Profile) -> int:
+    """When the customer's earliest timer is due, epoch ms; 0: they wait for nothing."""
+    earliest = expiry.due(profile)
+    for _, _, feature_due in FEATURES:
+        at = feature_due(profile)
+        if at and (at < earliest or not earliest):
+            earliest = at
+    return earliest
+
+
+def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> tuple[Profile, list[Output]]:
+    notes: list[Note] = []
+    outputs: list[Output] = []
+    for name, feature_step, _ in FEATURES:
+        after, made = feature_step(profile, event, now, rules, notes)
+        if after is not getattr(profile, name):
+            profile = replace(profile, **{name: after})
+        for one in made:
+            if isinstance(one, Note):
+                notes.append(one)
+            else:
+                outputs.append(one)
+    return profile, outputs
+
+
+def _opened(event: Stimulus) -> Stimulus:
+    """What is inside an envelope. A forwarded event speaks with the trust of the claim that joined the browser to
+    the person: it is a fact about the person only if that claim was proven."""
+    if isinstance(event, Forwarded):
+        proven = event.trust != BROWSER
+        return replace(event.event, trust=event.trust, trusted=event.event.trusted and proven)
+    if isinstance(event, ProfileHandedOver):
+        return HandedOver(message=event, history=_decode_history(event.history) if event.history else None)
+    require(not isinstance(event, EventForwarded), "the worker decodes EventForwarded to Forwarded before a step")
+    return event
+
+
+def _forwarded(profile: Profile, event: Tracked) -> tuple[Profile, list[Output]]:
+    """A browser with an owner keeps nothing but when it was last heard of."""
+    owner = profile.identity
+    trust: Trust = owner.owner_trust  # type: ignore[assignment]  # stored as text
+    last_seen = max(event.occurred_at, profile.activity.last_seen)
+    profile = replace(profile, activity=Activity(last_seen=last_seen))
+    return profile, [Forward(owner.owner, profile.key.removeprefix("a:"), trust)]
+
+
+def _stub(profile: Profile) -> Profile:
+    """What stays of a browser that was handed over: whose it is, what it has seen, when it was last heard of."""
+    owner = profile.identity
+    return Profile(
+        profile.key,
+        profile.now,
+        dedup=profile.dedup,
+        identity=Identity(owner=owner.owner, owner_trust=owner.owner_trust),
+        activity=Activity(last_seen=profile.activity.last_seen),
+    )

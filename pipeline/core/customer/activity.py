@@ -1,14 +1,35 @@
 """What the customer looks at: visits, where they come from, what interests them. Bounded.
 
-Owns the slice `activity`. Measured by `occurred_at`; a visit ends after 30 minutes without an event.
+Owns the slice `activity`. Measured by `occurred_at`; a visit ends after 30 minutes without an event, and an event
+that comes late never opens one. Behaviour needs no proof, but what rests on a mere claim is counted.
 """
 
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import msgspec
+from msgspec.structs import replace
+
+from pipeline.core.customer.notes import Note
+from pipeline.core.effects import Output
+from pipeline.core.events import BROWSER, Clickstream, HandedOver, ProfileClaimed, Purchase, Stimulus, Tracked
+from pipeline.core.rules import Rules
+
+if TYPE_CHECKING:
+    from pipeline.core.customer.profile import Profile
 
 VISIT_ENDS_AFTER_MS = 30 * 60_000
 MAX_INTERESTS = 50
 MAX_RECENT = 20
 MAX_CART = 50
+MAX_SOURCE_CHARACTERS = 100
+LOOKED_AT = frozenset({"Product Viewed", "Product Clicked", "Product Added"})
+"""Events that show an interest in the product's category."""
+
+_VIEWED = "Product Viewed"
+_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#@]*@)?(?:www\.)?([^/:?#]+)", re.IGNORECASE)
+_NOTHING: tuple[()] = ()
 
 
 class CartLine(msgspec.Struct, frozen=True, array_like=True):
@@ -53,3 +74,164 @@ class Activity(msgspec.Struct, frozen=True, array_like=True):
     """A checkout was started and no order has followed."""
     unverified_events: int = 0
     """How many of `events` rest on a browser's mere claim to be this person."""
+
+
+def step(
+    profile: "Profile", event: Stimulus, now: int, _rules: Rules, _notes: Sequence[Note]
+) -> tuple[Activity, Sequence[Output | Note]]:
+    """The slice after `event`."""
+    activity = profile.activity
+    if isinstance(event, Tracked):
+        activity = _counted(activity, event, profile.believes(event.trust))
+        if isinstance(event, Clickstream):
+            return _looked(activity, event, profile.purchases.last_at), _NOTHING
+        if isinstance(event, Purchase) and event.event == "Order Completed":
+            return _emptied(activity), _NOTHING
+    elif isinstance(event, HandedOver):
+        if event.history is not None:
+            believed = event.message.trust != BROWSER
+            return _merged(activity, event.history.activity, believed, profile.purchases.last_at), _NOTHING
+    elif isinstance(event, ProfileClaimed) and now > activity.last_seen:
+        return replace(activity, last_seen=now), _NOTHING
+    return activity, _NOTHING
+
+
+def due(_profile: "Profile") -> int:
+    """Visits end by the next event, not by a timer."""
+    return 0
+
+
+def _counted(activity: Activity, event: Tracked, believed: bool) -> Activity:
+    """The event, its visit, and where that came from."""
+    at = event.occurred_at
+    opens_visit = not activity.visits or at - activity.last_seen >= VISIT_ENDS_AFTER_MS
+    first_source, last_source = activity.first_source, activity.last_source
+    if opens_visit and isinstance(event, Clickstream):
+        last_source = _source(event)
+        first_source = first_source or last_source
+    return Activity(
+        first_seen=min(at, activity.first_seen or at),
+        last_seen=max(at, activity.last_seen),
+        events=activity.events + 1,
+        visits=activity.visits + opens_visit,
+        visit_started=at if opens_visit else activity.visit_started,
+        visit_events=1 if opens_visit else activity.visit_events + 1,
+        anonymous_id=event.anonymous_id or activity.anonymous_id,
+        first_source=first_source,
+        last_source=last_source,
+        interests=activity.interests,
+        recent=activity.recent,
+        cart=activity.cart,
+        checkout=activity.checkout,
+        unverified_events=activity.unverified_events + (not believed),
+    )
+
+
+def _source(event: Clickstream) -> str:
+    """The campaign that brought the visitor, else the foreign page they come from, else `direct`."""
+    if event.campaign_name:
+        return f"campaign:{event.campaign_name}"[:MAX_SOURCE_CHARACTERS]
+    referrer = _host(event.referrer)
+    return referrer[:MAX_SOURCE_CHARACTERS] if referrer and referrer != _host(event.url) else "direct"
+
+
+def _host(url: str) -> str:
+    found = _HOST.match(url)
+    return found[1].lower() if found else ""
+
+
+def _looked(activity: Activity, event: Clickstream, last_order_at: int) -> Activity:
+    """What the event says of products: interests, recent views, the cart."""
+    name = event.event
+    if name in LOOKED_AT:
+        if event.category:
+            activity = replace(activity, interests=_more_interested(activity.interests, event.category, 1))
+        if name == _VIEWED and event.product_id:
+            view = View(event.occurred_at, event.product_id, event.category)
+            return replace(activity, recent=_with_views(activity.recent, (view,)))
+        if name == "Product Added" and event.product_id and event.occurred_at > last_order_at:
+            line = CartLine(event.category, event.price_cents, event.quantity or 1, event.occurred_at)
+            return replace(activity, cart=_with_line(activity.cart, event.product_id, line))
+    elif name == "Product Removed":
+        return _removed(activity, event)
+    elif name == "Checkout Started" and event.occurred_at > last_order_at:
+        return replace(activity, checkout=True)
+    return activity
+
+
+def _more_interested(interests: dict[str, int], category: str, count: int) -> dict[str, int]:
+    counts = dict(interests)
+    if category not in counts and len(counts) >= MAX_INTERESTS:
+        del counts[min(counts, key=counts.__getitem__)]
+    counts[category] = counts.get(category, 0) + count
+    return counts
+
+
+def _with_views(recent: tuple[View, ...], views: tuple[View, ...]) -> tuple[View, ...]:
+    """In order of time, whatever order they came in."""
+    together = recent + views
+    if recent and views[0].at < recent[-1].at:
+        together = tuple(sorted(together, key=lambda view: view.at))
+    return together[-MAX_RECENT:]
+
+
+def _with_line(cart: dict[str, CartLine], product_id: str, line: CartLine) -> dict[str, CartLine]:
+    lines = dict(cart)
+    known = lines.get(product_id)
+    if known is not None:
+        line = replace(line, quantity=known.quantity + line.quantity, added_at=max(known.added_at, line.added_at))
+    elif len(lines) >= MAX_CART:
+        del lines[min(lines, key=lambda name: lines[name].added_at)]
+    lines[product_id] = line
+    return lines
+
+
+def _removed(activity: Activity, event: Clickstream) -> Activity:
+    line = activity.cart.get(event.product_id)
+    if line is None:
+        return activity
+    cart = dict(activity.cart)
+    left = line.quantity - event.quantity
+    if event.quantity and left > 0:
+        cart[event.product_id] = replace(line, quantity=left)
+    else:
+        del cart[event.product_id]
+    return replace(activity, cart=cart, checkout=activity.checkout and bool(cart))
+
+
+def _emptied(activity: Activity) -> Activity:
+    return replace(activity, cart={}, checkout=False) if activity.cart or activity.checkout else activity
+
+
+def _merged(own: Activity, handed: Activity, believed: bool, last_order_at: int) -> Activity:
+    """Both histories as one: a visit that goes on under the person's name is still one visit."""
+    is_one_visit = (
+        own.visits > 0
+        and own.visit_started - handed.last_seen < VISIT_ENDS_AFTER_MS
+        and handed.visit_started - own.last_seen < VISIT_ENDS_AFTER_MS
+    )
+    later, earlier = (own, handed) if own.last_seen >= handed.last_seen else (handed, own)
+    first = own if 0 < own.first_seen <= handed.first_seen else handed
+    interests = own.interests
+    for category, count in handed.interests.items():
+        interests = _more_interested(interests, category, count)
+    cart = own.cart
+    for product_id, line in handed.cart.items():
+        if line.added_at > last_order_at:
+            cart = _with_line(cart, product_id, line)
+    return Activity(
+        first_seen=first.first_seen,
+        last_seen=later.last_seen,
+        events=own.events + handed.events,
+        visits=own.visits + handed.visits - is_one_visit,
+        visit_started=min(own.visit_started, handed.visit_started) if is_one_visit else later.visit_started,
+        visit_events=own.visit_events + handed.visit_events if is_one_visit else later.visit_events,
+        anonymous_id=later.anonymous_id or earlier.anonymous_id,
+        first_source=first.first_source or own.first_source,
+        last_source=(earlier if is_one_visit else later).last_source or own.last_source,
+        interests=interests,
+        recent=_with_views(own.recent, handed.recent) if handed.recent else own.recent,
+        cart=cart,
+        checkout=own.checkout or (handed.checkout and handed.last_seen > last_order_at),
+        unverified_events=own.unverified_events + (handed.unverified_events if believed else handed.events),
+    )

@@ -1,9 +1,32 @@
 """What the customer permits, by channel and purpose, with proof. Unknown means no.
 
-Owns the slice `consent`.
+Owns the slice `consent`. Anyone may take a permission back in a person's name; only proof gives one.
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import msgspec
+
+from pipeline.core.customer.notes import Note
+from pipeline.core.effects import Output
+from pipeline.core.events import BROWSER, Clickstream, ConsentChange, Customer, HandedOver, Stimulus
+from pipeline.core.rules import Rules
+
+if TYPE_CHECKING:
+    from pipeline.core.customer.profile import Profile
+
+ANY = "*"
+CHANNELS = frozenset({"email", "push", "site", "sms", "phone", "post"})
+PURPOSES = frozenset({"marketing", "service", "profiling"})
+"""Nothing can be permitted for any other name, so the slice is bounded."""
+WITHDRAWN_BY = {
+    "Email Unsubscribed": "email.marketing",
+    "Email Marked as Spam": "email.marketing",
+}
+"""Clickstream events that take a permission back."""
+
+_NOTHING: tuple[()] = ()
 
 
 class Permission(msgspec.Struct, frozen=True, array_like=True):
@@ -20,3 +43,69 @@ class Consent(msgspec.Struct, frozen=True, array_like=True):
 
     permissions: dict[str, Permission] = {}
     """By `channel.purpose`, for example `email.marketing`; `*` stands for all in a withdrawal."""
+
+    def allows(self, channel: str, purpose: str) -> bool | None:
+        """The latest word on this channel and purpose (at the same time: the withdrawal); None: never a word."""
+        if not self.permissions:
+            return None
+        names = (f"{channel}.{purpose}", f"{channel}.{ANY}", f"{ANY}.{purpose}", f"{ANY}.{ANY}")
+        words = [word for name in names if (word := self.permissions.get(name))]
+        return max(words, key=lambda word: (word.at, not word.granted)).granted if words else None
+
+
+def step(
+    profile: "Profile", event: Stimulus, now: int, _rules: Rules, _notes: Sequence[Note]
+) -> tuple[Consent, Sequence[Output | Note]]:
+    """The slice after `event`."""
+    consent = profile.consent
+    if isinstance(event, Clickstream):
+        name = WITHDRAWN_BY.get(event.event)
+        if name is None:
+            return consent, _NOTHING
+        return _with(consent, {name: Permission(False, now, place=event.event)}), _NOTHING
+    if isinstance(event, Customer) and event.consents:
+        return _changed(consent, event, now, profile.believes(event.trust)), _NOTHING
+    if isinstance(event, HandedOver) and event.history is not None:
+        return _merged(consent, event.history.consent, now, event.message.trust != BROWSER), _NOTHING
+    return consent, _NOTHING
+
+
+def due(_profile: "Profile") -> int:
+    """Permissions wait for nothing."""
+    return 0
+
+
+def _changed(consent: Consent, event: Customer, now: int, believed: bool) -> Consent:
+    """What the person said; said both ways at once, it is withdrawn. `*` can only withdraw."""
+    said: dict[str, Permission] = {}
+    for change in event.consents:
+        name = f"{change.channel}.{change.purpose}"
+        if change.granted:
+            known = said.get(name) or consent.permissions.get(name)
+            withdrawn_now = known is not None and known.at == now and not known.granted
+            counts = believed and not withdrawn_now and _names(change, CHANNELS, PURPOSES)
+        else:
+            counts = _names(change, CHANNELS | {ANY}, PURPOSES | {ANY})
+        if counts:
+            said[name] = Permission(change.granted, now, change.wording, change.place)
+    return _with(consent, said)
+
+
+def _names(change: ConsentChange, channels: frozenset[str], purposes: frozenset[str]) -> bool:
+    return change.channel in channels and change.purpose in purposes
+
+
+def _merged(consent: Consent, handed: Consent, now: int, believed: bool) -> Consent:
+    """The stricter of both: a browser's withdrawal wins, its grant counts where the person has not said a word."""
+    taken: dict[str, Permission] = {}
+    for name, word in handed.permissions.items():
+        channel, _, purpose = name.partition(".")
+        if not word.granted:
+            taken[name] = msgspec.structs.replace(word, at=now)
+        elif believed and consent.allows(channel, purpose) is None:
+            taken[name] = word
+    return _with(consent, taken)
+
+
+def _with(consent: Consent, words: dict[str, Permission]) -> Consent:
+    return Consent({**consent.permissions, **words}) if words else consent

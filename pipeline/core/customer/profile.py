@@ -12,6 +12,7 @@ from pipeline.core.customer.lapse import Lapse
 from pipeline.core.customer.lifecycle import Lifecycle
 from pipeline.core.customer.purchases import Purchases
 from pipeline.core.customer.vouchers import Vouchers
+from pipeline.core.events import BROWSER, Trust
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True):
@@ -30,3 +31,12 @@ class Profile(msgspec.Struct, frozen=True, array_like=True):
     decisions: Decisions = Decisions()
     vouchers: Vouchers = Vouchers()
     chat: Chatting = Chatting()
+
+    def is_browser(self) -> bool:
+        """Whether this is an anonymous browser (`a:`) and not a known person (`u:`)."""
+        return self.key.startswith("a:")
+
+    def believes(self, trust: Trust | str) -> bool:
+        """Whether what is said with this trust is a fact about this customer and not a stranger's claim: always
+        for a browser, which speaks for itself; for a person only with more than a browser's word."""
+        return trust != BROWSER or self.key.startswith("a:")
