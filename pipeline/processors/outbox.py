@@ -4,7 +4,7 @@ import datetime
 
 import msgspec
 
-from pipeline.backends.contract import NewRecord
+from pipeline.backends.contract import LogRecord, NewRecord
 from pipeline.codec import Codec
 from pipeline.core.effects import TOPIC_OF, DeadLetter, Effect, Forward, Output, Send
 from pipeline.core.events import EventForwarded
@@ -60,19 +60,17 @@ class Outbox:
         return NewRecord(TOPIC_OF[type(effect)], key, self._effects_codec.encode(effect), headers)
 
 
-def dead_letter(
-    topic: str, partition: int, offset: int, reason: str, key: bytes, value: bytes, at: int
-) -> DeadLetter:
-    """The effect that sets a record aside; the same record and reason always give the same id."""
+def dead_letter(record: LogRecord, reason: str) -> DeadLetter:
+    """The effect that sets a record aside; the same record always gives the same id."""
     return DeadLetter(
-        id=effect_id("dead-letter", topic, str(partition), str(offset)),
-        topic=topic,
-        partition=partition,
-        offset=offset,
+        id=effect_id("dead-letter", record.topic, str(record.partition), str(record.offset)),
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
         reason=reason,
-        key=key,
-        value=value,
-        at=at,
+        key=record.key,
+        value=record.value,
+        at=record.timestamp,
     )
 
 

@@ -1,0 +1,206 @@
+"""Settings: what can be set, with type, default and meaning; read from `rapport.toml` and the environment.
+
+Environment over file: `RAPPORT_` + the name in capitals; secrets also as `…_FILE`. What is unknown or wrong is
+refused with the place it stands in. Nothing else in Rapport reads the environment.
+"""
+
+import difflib
+import hashlib
+import hmac
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+DEFAULT_FILE = Path("rapport.toml")
+SECRETS = ("server_key", "identity_secret", "code_secret", "kafka_sasl_password")
+DEMO_SECRET = "rapport-demo-secret-not-for-vouchers-of-value"
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+class SettingsError(Exception):
+    """A setting is unknown, malformed or missing; the text says which, where, and what to do."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting. `docs/reference/settings.md` is generated from here."""
+
+    write_key: str = ""
+    """The public key that pages send with their events."""
+    server_key: str = ""
+    """The secret key of the shop's own servers: trusted purchases, profiles, redemption."""
+    identity_secret: str = ""
+    """Signs a user id for the browser: userHash = HMAC-SHA256(identity_secret, userId), hexadecimal."""
+    code_secret: str = ""
+    """Makes voucher codes unguessable; whoever has it can compute them. Never change it while vouchers are open."""
+    log: str = ""
+    """"" for the embedded log, or kafka://host:port[,host:port]."""
+    store: str = ""
+    """"" for the embedded store, or redis://host:port (rediss:// for TLS). Set together with `log`."""
+    data: str = "./rapport-data"
+    """Folder of the embedded log and store."""
+    partitions: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 8
+    """Partitions of `events`, when it is created."""
+    prefix: str = ""
+    """Stands before every topic, group and store key: several shops on one cluster."""
+    campaigns: str = "./campaigns"
+    """Folder of the campaign files."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port = 8080
+    """Port of `up` and `collect`."""
+    serve_port: Port = 8081
+    """Port of `serve` when it runs alone."""
+    allowed_origins: tuple[str, ...] = ("*",)
+    """Origins whose pages may call the collector and the site stream."""
+    trust_browser_purchases: bool = False
+    """Count purchases that come under the browser key. Anybody can invent them: only for shops without a server."""
+    schema_registry_url: str = ""
+    """Register the schemas there at start and write effects with its ids."""
+    outbox: str = ""
+    """Folder `deliver` writes vouchers for e-mail and other channels to; "" for `outbox` inside `data`."""
+    max_batch: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 5_000
+    """Records a worker steps and commits at once, at most."""
+    cached_subjects: Annotated[int, msgspec.Meta(ge=0)] = 50_000
+    """Subjects a worker keeps in memory per partition."""
+    kafka_security_protocol: str = ""
+    """Passed to Kafka clients: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    kafka_sasl_mechanism: str = ""
+    """Passed to Kafka clients: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512."""
+    kafka_sasl_username: str = ""
+    """Passed to Kafka clients."""
+    kafka_sasl_password: str = ""
+    """Passed to Kafka clients."""
+    kafka_ssl_ca_location: str = ""
+    """Passed to Kafka clients: file of the certificate authority."""
+    kafka_ssl_certificate_location: str = ""
+    """Passed to Kafka clients: file of the client certificate."""
+    kafka_ssl_key_location: str = ""
+    """Passed to Kafka clients: file of the client key."""
+    log_level: str = "INFO"
+    """DEBUG, INFO, WARNING or ERROR."""
+
+    def kafka_options(self) -> dict[str, str]:
+        """The `kafka_*` settings as librdkafka names them (`kafka_sasl_username` → `sasl.username`)."""
+        names = [name for name in self.__struct_fields__ if name.startswith("kafka_")]
+        return {n.removeprefix("kafka_").replace("_", "."): getattr(self, n) for n in names if getattr(self, n)}
+
+    def stream_secret(self) -> bytes:
+        """Signs site-stream tokens; derived, so that there is one secret less to keep."""
+        return hmac.digest(self.code_secret.encode(), b"site stream", hashlib.sha256)
+
+
+NAMES = tuple(Settings.__struct_fields__)
+_ELSEWHERE = {"RAPPORT_CONFIG"}
+_ALIASES = {"SCHEMA_REGISTRY_URL": "schema_registry_url"}
+
+
+def load(environment: Mapping[str, str], file: Path | None = None, **given: Any) -> Settings:
+    """The settings of this process: defaults, then the file, then the environment, then what was `given` (None:
+    not). `file` None takes RAPPORT_CONFIG, or `rapport.toml` here if there is one. Raises SettingsError."""
+    values: dict[str, Any] = {}
+    path = file or (Path(environment["RAPPORT_CONFIG"]) if environment.get("RAPPORT_CONFIG") else None)
+    if path is not None or DEFAULT_FILE.is_file():
+        values.update(_from_file(path or DEFAULT_FILE))
+    values.update(_from_environment(environment))
+    values.update({name: value for name, value in given.items() if value is not None})
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as problem:
+        raise SettingsError(f"settings: {problem}") from problem
+    _check(settings)
+    return settings
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = tomllib.loads(text)
+    except OSError as problem:
+        raise SettingsError(f"cannot read the settings file {path}: {problem.strerror}") from problem
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"{path} is not TOML: {problem}") from problem
+    for name, value in values.items():
+        line = _line_of(text, name)
+        if name not in NAMES:
+            raise SettingsError(f"{path}:{line}: unknown setting `{name}`{did_you_mean(name)}")
+        try:
+            msgspec.convert({name: value}, Settings)
+        except msgspec.ValidationError as problem:
+            raise SettingsError(f"{path}:{line}: {name} = {value!r}: {_plain(problem)}") from problem
+    return values
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, value in environment.items():
+        if variable in _ELSEWHERE or not (variable.startswith("RAPPORT_") or variable in _ALIASES):
+            continue
+        name = _ALIASES.get(variable) or variable.removeprefix("RAPPORT_").lower()
+        if name.endswith("_file") and name.removesuffix("_file") in SECRETS:
+            name, value = name.removesuffix("_file"), _secret(variable, value)
+        if name not in NAMES:
+            raise SettingsError(f"unknown setting in the environment: {variable}{did_you_mean(name, 'RAPPORT_')}")
+        values[name] = value.split(",") if name == "allowed_origins" else value
+        try:
+            msgspec.convert({name: values[name]}, Settings, strict=False)
+        except msgspec.ValidationError as problem:
+            shown = "(secret)" if name in SECRETS else repr(value)
+            raise SettingsError(f"environment: {variable}={shown}: {_plain(problem)}") from problem
+    return values
+
+
+def _secret(variable: str, file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as problem:
+        raise SettingsError(
+            f"{variable} names the file {file}, which cannot be read: {problem.strerror}"
+        ) from problem
+
+
+def _check(settings: Settings) -> None:
+    if bool(settings.log) != bool(settings.store):
+        raise SettingsError(
+            "`log` and `store` go together: set both RAPPORT_LOG=kafka://host:port and"
+            " RAPPORT_STORE=redis://host:port, or neither for the embedded backend"
+        )
+    if settings.log and not settings.log.startswith("kafka://"):
+        raise SettingsError(f"log = {settings.log!r}: expected kafka://host:port")
+    if settings.store and not settings.store.startswith(("redis://", "rediss://")):
+        raise SettingsError(f"store = {settings.store.split('@')[-1]!r}: expected redis://host:port or rediss://")
+    if "{" in settings.prefix or "}" in settings.prefix:
+        raise SettingsError(
+            f"prefix = {settings.prefix!r}: braces would break the placement of keys in a Redis Cluster"
+        )
+    if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+        raise SettingsError(f"log_level = {settings.log_level!r}: expected DEBUG, INFO, WARNING or ERROR")
+
+
+def require(settings: Settings, *names: str) -> None:
+    """Raises SettingsError unless all of these are set."""
+    missing = [name for name in names if not getattr(settings, name)]
+    if missing:
+        variables = ", ".join(f"RAPPORT_{name.upper()}" for name in missing)
+        raise SettingsError(f"{' and '.join(missing)} must be set: run `rapport init`, or set {variables}")
+
+
+def did_you_mean(name: str, prefix: str = "") -> str:
+    """` (did you mean …?)`, or the valid names if none is near."""
+    near = difflib.get_close_matches(name, NAMES, n=1)
+    shown = prefix + (near[0].upper() if prefix else near[0]) if near else ""
+    return f": did you mean `{shown}`?" if near else f"; valid are {', '.join(NAMES)}"
+
+
+def _line_of(text: str, name: str) -> int:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.split("=")[0].strip().strip("\"'[]") == name:
+            return number
+    return 1
+
+
+def _plain(problem: msgspec.ValidationError) -> str:
+    return str(problem).split(" - at ")[0]
