@@ -1,0 +1,119 @@
+"""A browser, and the site it looks at.
+
+`site` is what every scenario talks to: `url`, `events(name)`, `wait_until(condition)`, `push(name, data)`,
+`open_streams()`. `faults` is the same server with its switches for bad days; only tests that need those ask
+for it, so the others can be run against a real Rapport by giving `site` another body.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from stand_in import WRITE_KEY, StandIn
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def faults() -> Iterator[StandIn]:
+    with StandIn().running() as server:
+        yield server
+
+
+@pytest.fixture
+def site(faults: StandIn) -> StandIn:
+    return faults
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(locale="en-IE", timezone_id="Europe/Dublin")
+    made.set_default_timeout(15_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A page that lets nothing go wrong in silence: a script error or a policy violation fails the test."""
+    made = context.new_page()
+    problems: list[str] = []
+    made.on("pageerror", lambda error: problems.append(str(error)))
+    made.on("console", lambda line: problems.append(line.text) if "Content Security" in line.text else None)
+    yield made
+    assert not problems
+
+
+def library_page(site: StandIn, page: Page, query: str = "", path: str = "/blank", **attributes: str) -> None:
+    """An empty page of the site with rapport.js on it, as a website would load it."""
+    page.goto(site.url + path + query)
+    load_library(site, page, **attributes)
+
+
+def load_library(site: StandIn, page: Page, **attributes: str) -> None:
+    given = {"data-write-key": WRITE_KEY, **{k.replace("_", "-"): v for k, v in attributes.items()}}
+    page.evaluate(
+        """([src, given]) => new Promise((resolve, reject) => {
+            const script = document.createElement('script');
+            script.async = true;
+            Object.entries(given).forEach(([name, value]) => script.setAttribute(name, value));
+            script.onload = resolve;
+            script.onerror = reject;
+            script.src = src;
+            document.head.append(script);
+        })""",
+        [site.url + "/rapport.js", given],
+    )
+
+
+@pytest.fixture
+def open_library(site: StandIn, page: Page) -> Callable[..., Page]:
+    def opened(query: str = "", **attributes: str) -> Page:
+        library_page(site, page, query, **attributes)
+        return page
+
+    return opened
+
+
+@pytest.fixture
+def streaming(site: StandIn, open_library: Callable[..., Page]) -> Page:
+    """A page whose stream is open."""
+    page = open_library()
+    site.wait_until(lambda: site.stream_opens)
+    return page
+
+
+def track(page: Page, event: str, properties: dict[str, Any] | None = None) -> None:
+    page.evaluate("([event, properties]) => rapport.track(event, properties)", [event, properties or {}])
+
+
+QUEUES = "Object.keys(localStorage).filter((key) => key.startsWith('rapport_queue_'))"
+
+
+def queued(page: Page) -> list[dict[str, Any]]:
+    """What rapport.js still has to deliver, of all its pages."""
+    return page.evaluate(QUEUES + ".flatMap((key) => JSON.parse(localStorage.getItem(key)).entries)")
+
+
+def wait_for_empty_queue(page: Page) -> None:
+    page.wait_for_function(QUEUES + ".length === 0")
