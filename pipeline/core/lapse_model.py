@@ -30,10 +30,11 @@ chosen by log-loss on held-back days inside the fitting window (docs/lapse.md ha
 3. Order size. Those who buy more per purchase day come back more: units_factor =
    (mean units per purchase day / typical_units) ** units_power, the ratio kept within 1/8 and 8.
 4. Personal cycle. A customer with at least four gaps whose coefficient of variation is at most
-   `cycle_cv_max` is judged by their own gaps: the silence factor of `dead : alive` becomes that of a
-   log-logistic gap, 1 + (silent / mean gap) ** shape, with shape = pi / (sqrt(3) * cv) and cv drawn towards
-   1 by one pseudo-gap. 0 turns it off, which is the default: on CDNOW it lowers the score's quality.
-   `processors.fit` turns it on where the shop's own held-back days show a gain.
+   `cycle_cv_max` is judged by their own gaps, as log-logistic with their mean:
+       dead : alive = CYCLE_DEAD_ODDS * (1 + (silent / mean gap) ** shape),  shape = pi / (sqrt(3) * cv),
+   cv drawn towards 1 by one pseudo-gap. (The odds are fixed, since BG/NBD fitted to regular buyers may find
+   no drop-out at all.) 0 turns the cycle off, which is the default: on CDNOW it lowers the score's
+   quality. `processors.fit` turns it on where the shop's own held-back days show a gain.
 """
 
 import math
@@ -47,6 +48,7 @@ LAPSE_BOUND_HOURS = 87_660
 """`lapses_at` looks this far past the purchase: ten years of 365.25 days."""
 
 MIN_CYCLE_GAPS = 4
+CYCLE_DEAD_ODDS = 0.1
 MAX_CYCLE_SHAPE = 18.0
 MAX_UNITS_RATIO = 8.0
 MAX_UNITS = 1_000_000
@@ -258,7 +260,7 @@ def lapses_at(
         if steps > _SECANT_STEPS or spread <= 0.0:
             middle = (low + high) // 2
         else:
-            x = low_x + (high_x - low_x) * low_y / spread
+            x = low_x + (high_x - low_x) * min(max(low_y / spread, 0.0), 1.0)
             middle = min(max(int((math.exp(x) - origin_days) * 24.0), low + 1), high - 1)
         odds = _odds(terms, (offset_ms + middle * HOUR_MS) / DAY_MS, horizon_days)
         x, y = math.log(origin_days + middle / 24.0), _log(odds) - goal
@@ -288,8 +290,8 @@ def _terms(model: LapseModel, history: PurchaseHistory) -> _Terms:
     cv2 = (count * history.gap_square_sum_days2 - total * total) / (total * total)
     if not 0.0 <= cv2 <= model.cycle_cv_max * model.cycle_cv_max or not model.cycle_cv_max:
         return dead_odds, shape, anchor_days, volume, 0.0, 0.0
-    drawn_cv = math.sqrt((count * cv2 + 1.0) / (count + 1))
-    return dead_odds, shape, anchor_days, volume, total / count, min(_SHAPE_OF_CV / drawn_cv, MAX_CYCLE_SHAPE)
+    shape_of_cycle = _SHAPE_OF_CV / math.sqrt((count * cv2 + 1.0) / (count + 1))
+    return CYCLE_DEAD_ODDS, shape, anchor_days, volume, total / count, min(shape_of_cycle, MAX_CYCLE_SHAPE)
 
 
 def _alive(terms: _Terms, silent_days: float) -> float:

@@ -25,6 +25,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, gammaln
 
 from pipeline.core.lapse_model import (
+    CYCLE_DEAD_ODDS,
     DAY_MS,
     MAX_CYCLE_SHAPE,
     MAX_UNITS_RATIO,
@@ -129,8 +130,7 @@ def summarise_histories(histories: Iterable[PurchaseHistory], end_ms: int) -> Su
             h.total_units / (h.repeat_days + 1),
             h.gap_count,
             h.gap_sum_days / max(h.gap_count, 1),
-            math.sqrt(max(h.gap_count * h.gap_square_sum_days2 - h.gap_sum_days**2, 0))
-            / max(h.gap_sum_days, 1),
+            math.sqrt(max(h.gap_count * h.gap_square_sum_days2 - h.gap_sum_days**2, 0)) / max(h.gap_sum_days, 1),
         )
         for h in histories
     ]
@@ -168,17 +168,13 @@ def fit(summaries: Summaries) -> Fitted:
             f"bought on a second day, over {MIN_WINDOW_DAYS:.0f} days"
         )
     unit_days = float(age.mean())
-    rows, weights = np.unique(
-        np.column_stack([x, last / unit_days, age / unit_days]), axis=0, return_counts=True
-    )
+    rows, weights = np.unique(np.column_stack([x, last / unit_days, age / unit_days]), axis=0, return_counts=True)
 
     def loss(log_parameters: Floats) -> float:
         per_customer = _log_likelihood(np.exp(log_parameters), rows[:, 0], rows[:, 1], rows[:, 2])
         return -float((weights * per_customer).sum()) / len(x)
 
-    log_parameters, least = _best(
-        loss, [np.array(start) for start in _STARTS], [(-_LOG_BOUND, _LOG_BOUND)] * 4
-    )
+    log_parameters, least = _best(loss, [np.array(start) for start in _STARTS], [(-_LOG_BOUND, _LOG_BOUND)] * 4)
     r, alpha, a, b = (float(v) for v in np.exp(log_parameters))
     return Fitted(
         r=r,
@@ -243,13 +239,14 @@ def scores(model: LapseModel, known: Summaries, horizon_days: float) -> Floats:
     """`core.lapse_model.p_buys` of every row at the end of its window, as an array, not rounded."""
     x, silent = known.repeat_days, known.age_days - known.last_days
     log_doubt = (model.r + x) * np.log1p(silent / (model.alpha_days + known.last_days))
+    dead_odds = np.where(x > 0, model.a / (model.b + np.maximum(x, 1) - 1), max(model.one_time_odds, 1e-300))
     if model.cycle_cv_max:
         drawn_cv = np.sqrt((known.gap_count * known.gap_cv**2 + 1) / (known.gap_count + 1))
         shape = np.minimum(math.pi / math.sqrt(3) / drawn_cv, MAX_CYCLE_SHAPE)
         own_doubt = np.log1p((silent / np.maximum(known.gap_mean_days, 1.0)) ** shape)
         is_regular = (known.gap_count >= MIN_CYCLE_GAPS) & (known.gap_cv <= model.cycle_cv_max)
         log_doubt = np.where(is_regular, own_doubt, log_doubt)
-    dead_odds = np.where(x > 0, model.a / (model.b + np.maximum(x, 1) - 1), max(model.one_time_odds, 1e-300))
+        dead_odds = np.where(is_regular, CYCLE_DEAD_ODDS, dead_odds)
     alive = expit(-(np.log(dead_odds) + log_doubt))
     ratio = np.clip(known.mean_units / model.typical_units, 1 / MAX_UNITS_RATIO, MAX_UNITS_RATIO)
     volume = model.level * ratio**model.units_power * (model.r + x)
