@@ -10,6 +10,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     occasion: str
     reason: str
     facts: str
+    """JSON object, see `facts_json`."""
     category: str = ""
     product_id: str = ""
     anonymous_id: str = ""
@@ -51,3 +52,12 @@ class OrderCancelled(msgspec.Struct, frozen=True):
 
 
 Note = Candidate | Granted | LapseFired | LapseDisproved | Ordered | OrderCancelled
+
+Fact = str | int | float | bool | None | list[str]
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def facts_json(facts: dict[str, Fact]) -> str:
+    """What a decision rests on, as compact JSON with sorted keys: the same facts, the same bytes."""
+    return _encoder.encode(facts).decode()

@@ -1,11 +1,38 @@
 """The customer's vouchers, as the customer knows them (the voucher itself is a subject of its own).
 
-Owns the slice `vouchers`.
+Owns the slice `vouchers`. A voucher that was granted is minted here, once per (campaign, customer, occasion): its
+id and code follow from those alone.
 """
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.core.customer.conditions import main_currency, most_bought
+from pipeline.core.customer.notes import Granted, LapseDisproved, Note, OrderCancelled, Ordered
+from pipeline.core.effects import Output, Send, Voucher, VoucherRevoked
+from pipeline.core.events import (
+    EffectDelivered,
+    HandedOver,
+    Purchase,
+    RedemptionRequested,
+    Stimulus,
+    VoucherIssued,
+    VoucherRedeemed,
+    VoucherReleased,
+    VoucherWithdrawn,
+)
+from pipeline.core.identifiers import effect_id, normalised_code, voucher_code, voucher_key
+from pipeline.core.rules import Campaign, DoVoucher, Rules
+
+if TYPE_CHECKING:
+    from pipeline.core.customer.profile import Profile
+
 MAX_CLOSED = 50
+DAY_MS = 86_400_000
+MOST_BOUGHT = "most_bought"
+"""The category of a campaign that means: the one the customer buys most often."""
 
 
 class Held(msgspec.Struct, frozen=True, array_like=True):
@@ -16,7 +43,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     occasion: str
     channel: str
     status: str
-    """issued, sent, redeemed, revoked or expired."""
+    """issued, sent, redeemed or revoked; one past `expires_at` is expired whatever it says, unless redeemed."""
     issued_at: int
     expires_at: int
     discount_percent: int
@@ -28,9 +55,210 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
     redeemed_cents: int = 0
     redeemable: bool = True
 
+    def withdrawable(self, campaign: str, occasion: str) -> bool:
+        """Whether it rests on this occasion and has not reached the customer."""
+        return self.status == "issued" and self.campaign == campaign and self.occasion == occasion
+
 
 class Vouchers(msgspec.Struct, frozen=True, array_like=True):
     """Slice of the profile."""
 
     held: dict[str, Held] = {}
     """By code; the oldest closed ones beyond `MAX_CLOSED` are dropped."""
+
+
+Outputs = list[Output | Note]
+
+_TOLD_BY = (EffectDelivered, VoucherRedeemed, HandedOver)
+
+
+def step(
+    profile: "Profile", event: Stimulus, now: int, rules: Rules, notes: Sequence[Note]
+) -> tuple[Vouchers, Sequence[Output | Note]]:
+    """Mint what was granted, follow what becomes of it, take back what should not have been."""
+    own = profile.vouchers
+    if not notes and not isinstance(event, _TOLD_BY):
+        return own, ()
+    held = dict(own.held)
+    outputs: Outputs = []
+    if isinstance(event, EffectDelivered):
+        _delivered(held, event)
+    elif isinstance(event, VoucherRedeemed):
+        _redeemed(held, event, profile, now, outputs)
+    elif isinstance(event, HandedOver) and event.history is not None:
+        held = event.history.vouchers.held | held
+    for note in notes:
+        if isinstance(note, Granted):
+            _issued(held, note, profile, now, rules, outputs)
+        elif isinstance(note, Ordered):
+            _presented(held, note, event, now, outputs)
+        elif isinstance(note, OrderCancelled):
+            _released(held, note.order_id, now, outputs)
+        elif isinstance(note, LapseDisproved):
+            _revoked(held, note, profile, now, outputs)
+    if held == own.held:
+        return own, outputs
+    return Vouchers(_bounded(held, now)), outputs
+
+
+def due(_profile: "Profile") -> int:
+    """Never: expiry follows from `expires_at` wherever it is asked for."""
+    return 0
+
+
+def _delivered(held: dict[str, Held], event: EffectDelivered) -> None:
+    if event.outcome != "SENT":
+        return
+    for code, voucher in held.items():
+        if voucher.id == event.effect_id and voucher.status == "issued":
+            held[code] = msgspec.structs.replace(voucher, status="sent", channel=event.channel)
+            return
+
+
+def _redeemed(held: dict[str, Held], event: VoucherRedeemed, profile: "Profile", now: int, outputs: Outputs) -> None:
+    voucher = held.get(event.code)
+    if voucher is None:
+        return
+    held[event.code] = msgspec.structs.replace(
+        voucher, status="redeemed", order_id=event.order_id, redeemed_cents=event.discount_cents
+    )
+    order = profile.purchases.orders.get(event.order_id)
+    if order is not None and order.cancelled:  # the cancellation overtook the redemption
+        _released(held, event.order_id, now, outputs)
+
+
+def _released(held: dict[str, Held], order_id: str, now: int, outputs: Outputs) -> None:
+    """What was redeemed for a cancelled order can be used again."""
+    for code, voucher in held.items():
+        if voucher.status == "redeemed" and voucher.order_id == order_id:
+            held[code] = msgspec.structs.replace(voucher, status="sent", order_id="", redeemed_cents=0)
+            outputs.append(Send(voucher_key(code), VoucherReleased(code=code, order_id=order_id, received_at=now)))
+
+
+def _presented(held: dict[str, Held], note: Ordered, event: Stimulus, now: int, outputs: Outputs) -> None:
+    """An order came with a voucher's code as its coupon: the voucher decides whether it is redeemed."""
+    if not note.coupon or not isinstance(event, Purchase):
+        return
+    code = normalised_code(note.coupon)
+    voucher = held.get(code)
+    if voucher is None or not voucher.redeemable:
+        return
+    request = RedemptionRequested(
+        code=code,
+        order_id=note.order_id,
+        total_cents=event.total_cents,
+        currency=event.currency,
+        products=event.products,
+        source=event.source,
+        received_at=now,
+    )
+    outputs.append(Send(voucher_key(code), request))
+
+
+def _revoked(held: dict[str, Held], note: LapseDisproved, profile: "Profile", now: int, outputs: Outputs) -> None:
+    """Only what was not sent yet is taken back: a promise that reached the customer is kept."""
+    for code, voucher in held.items():
+        if not voucher.withdrawable(note.rule, note.occasion):
+            continue
+        held[code] = msgspec.structs.replace(voucher, status="revoked")
+        outputs.append(
+            VoucherRevoked(
+                id=voucher.id,
+                customer=profile.key,
+                campaign=voucher.campaign,
+                code=code,
+                reason=note.reason,
+                decided_at=now,
+                not_after=voucher.expires_at,
+            )
+        )
+        outputs.append(Send(voucher_key(code), VoucherWithdrawn(code=code, reason=note.reason, received_at=now)))
+
+
+def _issued(
+    held: dict[str, Held], note: Granted, profile: "Profile", now: int, rules: Rules, outputs: Outputs
+) -> None:
+    candidate = note.candidate
+    campaign = next(campaign for campaign in rules.campaigns if campaign.name == candidate.campaign)
+    if not isinstance(campaign.do, DoVoucher):
+        return
+    voucher_id = effect_id(campaign.name, profile.key, candidate.occasion)
+    code = voucher_code(rules.code_secret, voucher_id)
+    if code in held:
+        return
+    voucher = _minted(voucher_id, campaign, campaign.do, note, profile, now, rules)
+    held[code] = voucher
+    outputs.append(
+        Voucher(
+            id=voucher_id,
+            customer=profile.key,
+            campaign=campaign.name,
+            occasion=candidate.occasion,
+            channel=note.channel,
+            code=code,
+            redeemable=voucher.redeemable,
+            discount_percent=voucher.discount_percent,
+            discount_cents=voucher.discount_cents,
+            currency=voucher.currency,
+            minimum_spend_cents=voucher.minimum_spend_cents,
+            category=voucher.category,
+            reason=candidate.reason,
+            facts=candidate.facts,
+            decided_at=now,
+            expires_at=voucher.expires_at,
+            not_after=voucher.expires_at,
+        )
+    )
+    outputs.append(Send(voucher_key(code), _terms(code, voucher, profile.key, now)))
+
+
+def _minted(
+    voucher_id: str,
+    campaign: Campaign,
+    do: DoVoucher,
+    note: Granted,
+    profile: "Profile",
+    now: int,
+    rules: Rules,
+) -> Held:
+    return Held(
+        id=voucher_id,
+        campaign=campaign.name,
+        occasion=note.candidate.occasion,
+        channel=note.channel,
+        status="issued",
+        issued_at=now,
+        expires_at=now + do.valid_days * DAY_MS,
+        discount_percent=do.discount_percent,
+        discount_cents=do.discount_cents,
+        currency=do.currency or main_currency(profile),
+        minimum_spend_cents=do.minimum_spend_cents,
+        category=most_bought(profile) if do.category == MOST_BOUGHT else do.category,
+        redeemable=rules.redeemable,
+    )
+
+
+def _terms(code: str, voucher: Held, customer: str, now: int) -> VoucherIssued:
+    return VoucherIssued(
+        id=voucher.id,
+        code=code,
+        customer=customer,
+        campaign=voucher.campaign,
+        discount_percent=voucher.discount_percent,
+        discount_cents=voucher.discount_cents,
+        currency=voucher.currency,
+        minimum_spend_cents=voucher.minimum_spend_cents,
+        category=voucher.category,
+        redeemable=voucher.redeemable,
+        expires_at=voucher.expires_at,
+        received_at=now,
+    )
+
+
+def _bounded(held: dict[str, Held], now: int) -> dict[str, Held]:
+    closed = [code for code, it in held.items() if it.status in ("redeemed", "revoked") or it.expires_at <= now]
+    if len(closed) <= MAX_CLOSED:
+        return held
+    closed.sort(key=lambda code: (held[code].issued_at, code))
+    dropped = set(closed[: len(closed) - MAX_CLOSED])
+    return {code: it for code, it in held.items() if code not in dropped}

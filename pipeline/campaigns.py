@@ -1,0 +1,300 @@
+"""Campaign files: read, checked and typed, or refused with every mistake named by file and line.
+
+Here lives only the way from `campaigns/*.toml` to `Campaign` values, to the JSON that travels in
+`CampaignsChanged`, and to plain English. What a campaign does is the core's; nothing in a file is evaluated.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pipeline.core.customer import conditions
+from pipeline.core.customer.activity import MAX_RECENT
+from pipeline.core.rules import (
+    Campaign,
+    Condition,
+    Contact,
+    DoChatPrompt,
+    DoVoucher,
+    WhenHesitating,
+    WhenLapsed,
+    WhenRegular,
+)
+
+KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
+    "when": {"lapsed": WhenLapsed, "regular_buyer": WhenRegular, "hesitating": WhenHesitating},
+    "do": {"voucher": DoVoucher, "chat_prompt": DoChatPrompt},
+}
+"""The tables whose `kind` says which keys they have."""
+TABLES: dict[str, type[msgspec.Struct]] = {"contact": Contact}
+CHANNELS = ("email", "push", "site", "sms", "phone", "post")
+PURPOSES = ("marketing", "service", "profiling")
+PATTERNS = {
+    "^[a-z0-9][a-z0-9-]{0,63}$": "small letters, digits and hyphens, at most 64",
+    "^([A-Z]{3})?$": 'an ISO 4217 code such as "EUR"',
+}
+
+_Path = tuple[str | int, ...]
+_Problem = tuple[_Path, str]
+"""Where in the file, and what is wrong there."""
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(tuple[Campaign, ...])
+_HEADER = re.compile(r"^\s*(\[{1,2})\s*([\w.\"'-]+)\s*\]")
+_KEY = re.compile(r"^\s*[\"']?([\w-]+)[\"']?\s*[=.]")
+
+
+class CampaignError(Exception):
+    """Files that are no campaigns. The text has one plain sentence for each problem, one a line."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def load(folder: Path) -> tuple[Campaign, ...]:
+    """Every campaign of the folder's `*.toml` files, by name, whatever its state.
+
+    Raises CampaignError with all problems of all files: TOML that cannot be read, unknown keys, values of the
+    wrong type or out of range, fields no condition can ask, terms that contradict each other, names used twice.
+    """
+    if not folder.is_dir():
+        raise CampaignError([f"{folder} is not a folder; put the campaign files there or name another one"])
+    problems: list[str] = []
+    campaigns: dict[str, Campaign] = {}
+    for file in sorted(folder.glob("*.toml")):
+        try:
+            campaign = parse(file.read_text(encoding="utf-8"), file)
+        except UnicodeDecodeError as error:
+            problems.append(f"{file}: is not UTF-8 text (byte {error.start}); save it as UTF-8")
+        except CampaignError as error:
+            problems.extend(error.problems)
+        else:
+            campaigns[campaign.name] = campaign
+    if problems:
+        raise CampaignError(problems)
+    return tuple(campaigns[name] for name in sorted(campaigns))
+
+
+def parse(text: str, file: Path) -> Campaign:
+    """One campaign file's text; `file` is what problems are reported under, and its stem is the name required.
+
+    One file a name, and the name is the file's: no two files of a folder can give one name. Raises CampaignError.
+    """
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CampaignError([f"{file}: is not TOML: {error}"]) from None
+    problems = list(_problems(table, file.stem))
+    if problems:
+        raise CampaignError([f"{file}, line {_line(text, path)}: {what}" for path, what in problems])
+    return msgspec.convert(table, Campaign)
+
+
+def to_json(campaigns: tuple[Campaign, ...]) -> bytes:
+    """As `CampaignsChanged` carries them."""
+    return _encoder.encode(campaigns)
+
+
+def from_json(data: bytes) -> tuple[Campaign, ...]:
+    """The inverse of `to_json`. Raises msgspec.ValidationError or msgspec.DecodeError for anything else."""
+    return _decoder.decode(data)
+
+
+def in_words(campaign: Campaign) -> str:
+    """The campaign as a marketer would say it, in a few sentences."""
+    text = f"{campaign.name} ({campaign.state}): when {_when_in_words(campaign.when)}"
+    if campaign.conditions:
+        text += ", and if " + " and ".join(_condition_in_words(condition) for condition in campaign.conditions)
+    text += f", {_do_in_words(campaign.do, campaign.contact)}."
+    if campaign.holdout_percent:
+        text += f" {campaign.holdout_percent:g} % of the customers are left alone, to measure against."
+    return text
+
+
+def _problems(table: Mapping[str, Any], stem: str) -> Iterator[_Problem]:
+    found = list(_structure(table, Campaign, (), "a campaign"))
+    yield from found
+    name = table.get("name")
+    if isinstance(name, str) and name != stem:
+        yield ("name",), f'`name` is "{name}", but the file is called {stem}.toml; they must be the same'
+    if not found:
+        yield from _meaning(msgspec.convert(table, Campaign))
+
+
+def _structure(table: Mapping[str, Any], struct: type[msgspec.Struct], path: _Path, what: str) -> Iterator[_Problem]:
+    """Unknown and missing keys, and values that do not fit, at every level."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    known = [*fields, "kind"] if path and path[0] in KINDS else [*fields]
+    for key, value in table.items():
+        here = (*path, key)
+        if key not in known:
+            yield here, f"`{key}` is not a key of {what}; {_choices(key, known)}"
+        elif not path and (key in KINDS or key in TABLES):
+            yield from _table(key, value)
+        elif not path and key == "if":
+            yield from _conditions(value)
+        elif key in fields:
+            try:
+                msgspec.convert(value, fields[key].type)
+            except msgspec.ValidationError:
+                valid = _valid(msgspec.inspect.type_info(fields[key].type))
+                yield here, f"`{key}` is {_shown(value)}; it must be {valid}"
+    for key, field in fields.items():
+        if field.required and key not in table:
+            yield path, f"`{key}` is missing in {what}; it must be there"
+
+
+def _table(key: str, value: Any) -> Iterator[_Problem]:
+    if not isinstance(value, dict):
+        yield (key,), f"`{key}` is {_shown(value)}; it must be a table: [{key}] on a line of its own, its keys below"
+    elif key in TABLES:
+        yield from _structure(value, TABLES[key], (key,), f"[{key}]")
+    elif value.get("kind") not in KINDS[key]:
+        kinds = list(KINDS[key])
+        if "kind" in value:
+            yield (key, "kind"), f"`kind` of [{key}] is {_shown(value['kind'])}; {_choices(value['kind'], kinds)}"
+        else:
+            yield (key,), f"`kind` is missing in [{key}]; valid are: {', '.join(kinds)}"
+    else:
+        kind = value["kind"]
+        yield from _structure(value, KINDS[key][kind], (key,), f'[{key}] with kind "{kind}"')
+
+
+def _conditions(value: Any) -> Iterator[_Problem]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        yield ("if",), f"`if` is {_shown(value)}; it must be tables: [[if]] on a line of its own, its keys below"
+        return
+    for index, item in enumerate(value):
+        yield from _structure(item, Condition, ("if", index), "[[if]]")
+
+
+def _meaning(campaign: Campaign) -> Iterator[_Problem]:
+    """What is well formed and still makes no sense."""
+    when, do = campaign.when, campaign.do
+    for index, condition in enumerate(campaign.conditions):
+        wrong = conditions.check(condition)
+        if wrong:
+            yield ("if", index), wrong
+    if isinstance(do, DoVoucher):
+        if (do.discount_percent > 0) == (do.discount_cents > 0):
+            yield ("do",), "a voucher needs either `discount_percent` or `discount_cents`, above 0, and not both"
+        if do.discount_cents and not do.currency:
+            yield ("do",), '`discount_cents` needs a `currency`, for example "EUR"'
+    if isinstance(when, WhenHesitating):
+        for key in ("products_in_category", "product_views"):
+            if getattr(when, key) > MAX_RECENT:
+                yield ("when", key), f"`{key}` is {getattr(when, key)}; at most {MAX_RECENT} views are remembered"
+    if isinstance(when, WhenHesitating) != isinstance(do, DoChatPrompt):
+        yield (
+            ("do", "kind"),
+            (
+                "a chat prompt goes with [when] kind hesitating and with nothing else, since only then is somebody "
+                "there, and a voucher goes with any other, since anybody can look like hesitating"
+            ),
+        )
+    for channel in campaign.contact.channels:
+        if channel not in CHANNELS:
+            yield ("contact", "channels"), f"`{channel}` is not a channel; {_choices(channel, CHANNELS)}"
+    if campaign.contact.purpose not in PURPOSES:
+        purpose = campaign.contact.purpose
+        yield ("contact", "purpose"), f"`{purpose}` is not a purpose; {_choices(purpose, PURPOSES)}"
+
+
+def _choices(found: object, valid: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(found), valid, n=1, cutoff=0.5)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    return f"{hint}Valid are: {', '.join(valid)}"
+
+
+def _valid(kind: msgspec.inspect.Type) -> str:
+    """What a value of this type can be, in words."""
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return _valid(kind.type)
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        return "one of " + ", ".join(str(value) for value in kind.values)
+    if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
+        noun = "a whole number" if isinstance(kind, msgspec.inspect.IntType) else "a number"
+        limits = (("above", kind.gt), ("at least", kind.ge), ("below", kind.lt), ("at most", kind.le))
+        return " ".join(
+            [noun, " and ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)]
+        ).strip()
+    if isinstance(kind, msgspec.inspect.StrType):
+        return PATTERNS[kind.pattern] if kind.pattern else "a text in quotes"
+    if isinstance(kind, msgspec.inspect.BoolType):
+        return "true or false"
+    if isinstance(kind, msgspec.inspect.VarTupleType):
+        return "a list of texts in quotes"
+    return "a text, a number, true, false or a list of texts"
+
+
+def _shown(value: object) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _line(text: str, path: _Path) -> int:
+    """The line where `path` is written: its key, else the nearest table around it, else the first line.
+
+    TOML's reader keeps no lines, so headers and keys are looked for; inside inline tables the line of their key
+    is the answer.
+    """
+    best, depth = 1, 0
+    header: _Path = ()
+    counts: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := _HEADER.match(line):
+            name = match[2].strip("\"'")
+            index = counts.get(name, 0)
+            counts[name] = index + 1
+            header = (name, index) if match[1] == "[[" else tuple(name.split("."))
+            here = header
+        elif match := _KEY.match(line):
+            here = (*header, match[1])
+        else:
+            continue
+        if len(here) > depth and path[: len(here)] == here:
+            best, depth = number, len(here)
+    return best
+
+
+def _when_in_words(when: WhenLapsed | WhenRegular | WhenHesitating) -> str:
+    if isinstance(when, WhenLapsed):
+        chance = f"{when.threshold * 100:g} %"
+        return f"a customer's chance to buy again within {when.horizon_days} days falls below {chance}"
+    if isinstance(when, WhenRegular):
+        return f"a customer completes an order and has {when.every_orders} of them, or a multiple"
+    signs = []
+    if when.products_in_category:
+        signs.append(
+            f"looks at {when.products_in_category} products of one category in {when.category_minutes} minutes"
+        )
+    if when.cart_idle_minutes:
+        signs.append(f"leaves a filled cart alone for {when.cart_idle_minutes} minutes")
+    if when.product_views:
+        signs.append(f"looks at the same product {when.product_views} times in {when.product_hours} hours")
+    return "a visitor " + (" or ".join(signs) if signs else "does nothing at all (every sign is switched off)")
+
+
+def _condition_in_words(condition: Condition) -> str:
+    value = condition.value
+    shown = " or ".join(value) if isinstance(value, tuple) else _shown(value).strip('"')
+    return f"{condition.field} {condition.op.replace('_', ' ')} {shown}"
+
+
+def _do_in_words(do: DoVoucher | DoChatPrompt, contact: Contact) -> str:
+    if isinstance(do, DoChatPrompt):
+        return f'ask on the page "{do.text}", at most once a visit'
+    off = f"{do.discount_percent} %" if do.discount_percent else f"{do.discount_cents / 100:.2f} {do.currency}"
+    scope = {"": "", "most_bought": " the category they buy most"}.get(do.category, f" the category {do.category}")
+    least = f" from {do.minimum_spend_cents / 100:.2f} {do.currency}".rstrip() if do.minimum_spend_cents else ""
+    ways = [f"by {channel}" for channel in contact.channels] + ["at their next visit"]
+    soft = ", buyers also if they never said yes to e-mail" if contact.soft_opt_in else ""
+    return (
+        f"give them once {off} off{scope}{least}, valid {do.valid_days} days, "
+        f"{', else '.join(ways)}, as far as they permit {contact.purpose}{soft}"
+    )

@@ -1,0 +1,210 @@
+"""What a campaign may ask of a profile: a closed table of named, typed, documented readings.
+
+Conditions are data: a field of the table, an operator its type knows, a value. Nothing is evaluated as code, and a
+condition that names anything else is refused when the campaign is loaded (`check`). Reads, decides nothing.
+"""
+
+import difflib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pipeline.core.rules import Condition, Operator
+
+if TYPE_CHECKING:
+    from pipeline.core.customer.profile import Profile
+
+DAY_MS = 86_400_000
+Kind = Literal["number", "text", "list", "yes or no"]
+Reading = int | str | bool | list[str] | None
+"""What is found in a profile; None: it is not known, and nothing holds of what is not known."""
+STAGES = ("visitor", "interested", "in_cart", "checkout", "buyer", "repeat", "lapsed", "won_back")
+PERMISSIONS = ("granted", "withdrawn", "unknown")
+CHANNELS = ("email", "push", "site", "sms", "phone", "post")
+TOP_INTERESTS = 3
+
+OPERATORS: dict[Kind, tuple[Operator, ...]] = {
+    "number": ("is", "is_not", "at_least", "at_most", "above", "below"),
+    "text": ("is", "is_not", "one_of", "contains"),
+    "list": ("contains", "one_of"),
+    "yes or no": ("is", "is_not"),
+}
+"""`contains` finds a part of a text or a member of a list; `one_of` takes a list of values, one of which must fit."""
+
+
+class Field(NamedTuple):
+    """One thing that can be asked."""
+
+    kind: Kind
+    read: "Callable[[Profile, int], Reading]"
+    documentation: str
+    values: tuple[str, ...] = ()
+    """All a text can be; () for any."""
+
+
+def most_bought(profile: "Profile") -> str:
+    """The category the customer bought most of (ties: the first in the alphabet); "" if none is known."""
+    categories = profile.purchases.categories
+    return min(categories, key=lambda name: (-categories[name], name)) if categories else ""
+
+
+def main_currency(profile: "Profile") -> str:
+    """The currency the customer spent most in (ties: the first in the alphabet); "" if none is known."""
+    spend = profile.purchases.spend_cents
+    return min(spend, key=lambda name: (-spend[name], name)) if spend else ""
+
+
+def _top_interests(profile: "Profile", _now: int) -> Reading:
+    interests = profile.activity.interests
+    return sorted(interests, key=lambda name: (-interests[name], name))[:TOP_INTERESTS]
+
+
+def _refunded_cents(profile: "Profile", _now: int) -> Reading:
+    currency = main_currency(profile)
+    orders = profile.purchases.orders.values()
+    return sum(sum(order.refunds.values()) for order in orders if order.currency == currency)
+
+
+def _days_since(moment: int, now: int) -> Reading:
+    return (now - moment) // DAY_MS if moment else None
+
+
+def _permission(channel: str) -> "Callable[[Profile, int], Reading]":
+    def read(profile: "Profile", _now: int) -> Reading:
+        allowed = profile.consent.allows(channel, "marketing")
+        if allowed is None:
+            return "unknown"
+        return "granted" if allowed else "withdrawn"
+
+    return read
+
+
+FIELDS: dict[str, Field] = {
+    "purchases.orders": Field("number", lambda p, _: p.purchases.count, "Orders that stand (not cancelled)."),
+    "purchases.spend_cents": Field(
+        "number",
+        lambda p, _: p.purchases.spend_cents.get(main_currency(p), 0),
+        "What was paid and not given back, in minor units of the currency the customer spent most in.",
+    ),
+    "purchases.refunded_cents": Field(
+        "number", _refunded_cents, "What was given back, in minor units of that same currency."
+    ),
+    "purchases.currency": Field("text", lambda p, _: main_currency(p), "The currency the customer spent most in."),
+    "purchases.days_since_last": Field(
+        "number", lambda p, now: _days_since(p.purchases.last_at, now), "Whole days since the last order."
+    ),
+    "purchases.days_since_first": Field(
+        "number", lambda p, now: _days_since(p.purchases.first_at, now), "Whole days since the first order."
+    ),
+    "categories.most_bought": Field("text", lambda p, _: most_bought(p), "The category bought most often."),
+    "categories.bought": Field("list", lambda p, _: sorted(p.purchases.categories), "All categories ever bought."),
+    "lifecycle.stage": Field("text", lambda p, _: p.lifecycle.stage, "The stage in the sales cycle.", STAGES),
+    "lifecycle.times_lapsed": Field("number", lambda p, _: p.lifecycle.times_lapsed, "How often they lapsed."),
+    "lifecycle.times_won_back": Field(
+        "number", lambda p, _: p.lifecycle.times_won_back, "How often a lapsed customer came back to buy."
+    ),
+    "activity.visits": Field("number", lambda p, _: p.activity.visits, "Visits so far."),
+    "activity.days_since_first_seen": Field(
+        "number", lambda p, now: _days_since(p.activity.first_seen, now), "Whole days since they were first seen."
+    ),
+    "activity.first_source": Field("text", lambda p, _: p.activity.first_source, "Where the first visit came from."),
+    "activity.last_source": Field("text", lambda p, _: p.activity.last_source, "Where the latest visit came from."),
+    "cart.products": Field("number", lambda p, _: len(p.activity.cart), "Different products in the cart."),
+    "cart.cents": Field(
+        "number",
+        lambda p, _: sum(line.price_cents * line.quantity for line in p.activity.cart.values()),
+        "What the cart holds, in minor units.",
+    ),
+    "interests.top": Field("list", _top_interests, "The three categories looked at most, the first one first."),
+    "groups": Field("list", lambda p, _: sorted(p.identity.groups), "The groups they belong to."),
+    "identity.known": Field(
+        "yes or no", lambda p, _: not p.is_browser(), "Whether this is a known person and not only a browser."
+    ),
+    "chat.conversations": Field("number", lambda p, _: p.chat.conversations, "Conversations so far."),
+} | {
+    f"consent.{channel}_marketing": Field(
+        "text", _permission(channel), f"What the customer said to marketing by {channel}.", PERMISSIONS
+    )
+    for channel in CHANNELS
+}
+"""By name: everything a condition can ask."""
+
+
+def found(condition: Condition, profile: "Profile", now: int) -> Reading:
+    """What the profile has in the condition's field. Raises KeyError for a field `check` would refuse."""
+    return FIELDS[condition.field].read(profile, now)
+
+
+def holds(condition: Condition, profile: "Profile", now: int) -> bool:
+    """Whether the condition is true of the profile at `now`. What is not known makes every condition false."""
+    reading = found(condition, profile, now)
+    return reading is not None and _TESTS[condition.op](reading, condition.value)
+
+
+def check(condition: Condition) -> str | None:
+    """What is wrong with the condition, as one sentence that names what is valid; None: nothing."""
+    field = FIELDS.get(condition.field)
+    if field is None:
+        near = difflib.get_close_matches(condition.field, FIELDS, n=1)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        return f"`{condition.field}` is not a field; {hint}valid are: {', '.join(sorted(FIELDS))}"
+    operators = OPERATORS[field.kind]
+    if condition.op not in operators:
+        valid = ", ".join(operators)
+        return f"`{condition.op}` does not go with `{condition.field}`, a {field.kind}; valid are: {valid}"
+    value, wanted = condition.value, "a list of texts" if condition.op == "one_of" else _WANTED[field.kind]
+    if not _fits(value, wanted):
+        return f"the value of `{condition.field} {condition.op}` is {_shown(value)}; it must be {wanted}"
+    named = value if isinstance(value, tuple) else (value,)
+    unknown = [text for text in named if text not in field.values]
+    if field.values and condition.op != "contains" and unknown:
+        return f"`{condition.field}` is never {_shown(unknown[0])}; valid are: {', '.join(field.values)}"
+    return None
+
+
+_WANTED: dict[Kind, str] = {"number": "a number", "text": "a text", "list": "a text", "yes or no": "true or false"}
+
+
+def _fits(value: object, wanted: str) -> bool:
+    if wanted == "a list of texts":
+        return isinstance(value, tuple) and len(value) > 0
+    if wanted == "true or false":
+        return isinstance(value, bool)
+    if wanted == "a number":
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, str)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_shown(item) for item in value)}]"
+    return f'"{value}"' if isinstance(value, str) else f"{value}"
+
+
+def _one_of(reading: Reading, value: object) -> bool:
+    readings = reading if isinstance(reading, list) else [reading]
+    return isinstance(value, tuple) and any(item in value for item in readings)
+
+
+def _contains(reading: Reading, value: object) -> bool:
+    return isinstance(reading, str | list) and isinstance(value, str) and value in reading
+
+
+def _compare(test: Callable[[float, float], bool]) -> Callable[[Reading, object], bool]:
+    def compared(reading: Reading, value: object) -> bool:
+        return isinstance(reading, int) and isinstance(value, int | float) and test(reading, value)
+
+    return compared
+
+
+_TESTS: dict[Operator, Callable[[Reading, object], bool]] = {
+    "is": lambda reading, value: reading == value,
+    "is_not": lambda reading, value: reading != value,
+    "at_least": _compare(lambda reading, value: reading >= value),
+    "at_most": _compare(lambda reading, value: reading <= value),
+    "above": _compare(lambda reading, value: reading > value),
+    "below": _compare(lambda reading, value: reading < value),
+    "one_of": _one_of,
+    "contains": _contains,
+}

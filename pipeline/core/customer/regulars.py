@@ -1,0 +1,46 @@
+"""Thanking regular buyers: every so many orders, at the order that makes the number full.
+
+Owns no slice: what it needs to know is in `purchases`, and an occasion is the order's id.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.core.customer.conditions import most_bought
+from pipeline.core.customer.notes import Candidate, Note, Ordered, facts_json
+from pipeline.core.effects import Output
+from pipeline.core.events import Stimulus
+from pipeline.core.rules import Rules, WhenRegular
+
+if TYPE_CHECKING:
+    from pipeline.core.customer.profile import Profile
+
+
+def step(
+    profile: "Profile", _event: Stimulus, _now: int, rules: Rules, notes: Sequence[Note]
+) -> tuple[None, Sequence[Output | Note]]:
+    """A candidate for each campaign whose number of orders the counted order completes."""
+    for note in notes:
+        if type(note) is Ordered:
+            return None, _candidates(profile, note, rules)
+    return None, ()
+
+
+def due(_profile: "Profile") -> int:
+    """Never: only an order matters."""
+    return 0
+
+
+def _candidates(profile: "Profile", order: Ordered, rules: Rules) -> list[Output | Note]:
+    count = profile.purchases.count
+    return [
+        Candidate(
+            campaign=campaign.name,
+            occasion=order.order_id,
+            reason=f"regular buyer: {count} orders, a multiple of {campaign.when.every_orders}",
+            facts=facts_json({"orders": count, "category": most_bought(profile)}),
+            category=most_bought(profile),
+        )
+        for campaign in rules.campaigns
+        if isinstance(campaign.when, WhenRegular) and count and count % campaign.when.every_orders == 0
+    ]
