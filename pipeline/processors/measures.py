@@ -20,6 +20,9 @@ class Measures(Protocol):
     def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:
         """A batch of the partition is committed; `last` was its last record, `clock_ms` its clock afterwards."""
 
+    def timers(self, partition: int, pending: int) -> None:
+        """So many timers of the partition wait."""
+
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
         """These effects are published and their causes committed."""
 
@@ -38,6 +41,9 @@ class Unmeasured:
         """Not counted."""
 
     def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:
+        """Not counted."""
+
+    def timers(self, partition: int, pending: int) -> None:
         """Not counted."""
 
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:

@@ -36,6 +36,7 @@ log = logging.getLogger("rapport.worker")
 TICK_AFTER_MS = 1_000
 TICK_AT_LEAST_EVERY_MS = 30_000
 RETRY_SECONDS = 1.0
+COUNT_TIMERS_EVERY_MS = 10_000
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +78,7 @@ class Worker:
         self._heard: dict[int, int] = {}
         """Wall time of the last record or tick, by partition."""
         self._recover = False
+        self._counted_at = 0
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set; what is unavailable is waited for. Raises Refused."""
@@ -209,6 +211,7 @@ class Worker:
         if not self._options.ticks:
             return
         now = self._clock()
+        self._count_timers(now)
         records = []
         for number, run in self._runs.items():
             quiet_ms = now - self._heard[number]
@@ -222,6 +225,12 @@ class Worker:
                 records.append(NewRecord(EVENTS, b"", self._codec.encode(message), partition=number))
         if records:
             self._log.append_ticks(records)
+
+    def _count_timers(self, now_ms: int) -> None:
+        if now_ms - self._counted_at >= COUNT_TIMERS_EVERY_MS:
+            self._counted_at = now_ms
+            for number in self._runs:
+                self._measures.timers(number, self._store.pending_timers(number))
 
     @staticmethod
     def _is_live(run: PartitionRun) -> bool:

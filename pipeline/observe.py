@@ -1,0 +1,197 @@
+"""What Rapport measures, in Prometheus' naming: base units, `_total`, `_seconds`, and no id of anybody as a label.
+
+Wrapped around every stage (in, in progress, out by outcome and reason); the stages know only their Protocols of
+measures. One registry a process, made here and handed on: nothing is global.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from pipeline import __version__
+from pipeline.backends.contract import LogRecord
+from pipeline.core.effects import TOPIC_OF, ChatPrompt, DeadLetter, Decision, Effect, Voucher
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_TRIGGER = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_HISTORY_MS = 3_600_000
+"""A trigger decided longer ago than this came from imported history or a recovery: its latency says nothing."""
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry with the build's `rapport_build_info`."""
+    registry = CollectorRegistry()
+    Gauge("rapport_build_info", "Version of the running software.", ["version"], registry=registry).labels(
+        __version__
+    ).set(1)
+    return registry
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """The registry in Prometheus' text format."""
+    return generate_latest(registry)
+
+
+class CollectorMeasures:
+    """Implements `pipeline.producers.collector.measures.Measures`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "rapport_collector_requests_total", "Requests answered.", ["endpoint", "status"], registry=registry
+        )
+        self._in_progress = Gauge(
+            "rapport_collector_requests_in_progress", "Requests being answered.", registry=registry
+        )
+        self._seconds = Histogram(
+            "rapport_collector_request_duration_seconds",
+            "From a request's arrival to its answer, durable in the log.",
+            ["endpoint"],
+            buckets=_FAST,
+            registry=registry,
+        )
+        self._in = Counter("rapport_collector_events_in_total", "Events read from requests.", registry=registry)
+        self._out = Counter(
+            "rapport_collector_events_out_total",
+            "Events by what became of them.",
+            ["outcome", "reason"],
+            registry=registry,
+        )
+
+    def request_started(self) -> None:
+        """One more is in progress."""
+        self._in_progress.inc()
+
+    def request_ended(self, endpoint: str, status: int, seconds: float) -> None:
+        """One less."""
+        self._in_progress.dec()
+        self._requests.labels(endpoint, str(status)).inc()
+        self._seconds.labels(endpoint).observe(seconds)
+
+    def events_in(self, count: int) -> None:
+        """Read from requests."""
+        self._in.inc(count)
+
+    def events_out(self, outcome: str, reason: str, count: int) -> None:
+        """accepted, rejected or unavailable."""
+        self._out.labels(outcome, reason).inc(count)
+
+
+class WorkerMeasures:
+    """Implements `pipeline.processors.measures.Measures`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._in = Counter("rapport_worker_items_in_total", "Items given to a stage.", ["stage"], registry=registry)
+        self._out = Counter(
+            "rapport_worker_items_out_total", "Items that left a stage.", ["stage", "outcome"], registry=registry
+        )
+        self._in_progress = Gauge(
+            "rapport_worker_items_in_progress", "Items inside a stage.", ["stage"], registry=registry
+        )
+        self._seconds = Histogram(
+            "rapport_worker_stage_duration_seconds", "Per batch.", ["stage"], buckets=_FAST, registry=registry
+        )
+        self._lag = Gauge(
+            "rapport_worker_partition_lag_seconds",
+            "Age of the last record stepped, when it was committed.",
+            ["partition"],
+            registry=registry,
+        )
+        self._clock = Gauge(
+            "rapport_worker_partition_clock_timestamp_seconds", "Log time.", ["partition"], registry=registry
+        )
+        self._last = Gauge(
+            "rapport_worker_last_commit_timestamp_seconds", "Wall time.", ["partition"], registry=registry
+        )
+        self._timers = Gauge("rapport_worker_timers_pending", "Timers waiting.", ["partition"], registry=registry)
+        self._owned = Gauge("rapport_worker_partitions_owned", "Partitions owned.", registry=registry)
+        self._recoveries = Counter(
+            "rapport_worker_recoveries_total", "Batches thrown away.", ["reason"], registry=registry
+        )
+        self._effects = Counter(
+            "rapport_effects_total", "Effects published, by topic.", ["topic", "campaign"], registry=registry
+        )
+        self._decisions = Counter(
+            "rapport_decisions_total",
+            "Answers that changed, by campaign.",
+            ["campaign", "outcome", "reason"],
+            registry=registry,
+        )
+        self._dead = Counter("rapport_dead_letters_total", "Records set aside.", registry=registry)
+        self.trigger_seconds = Histogram(
+            "rapport_event_to_trigger_seconds",
+            "From an event's arrival (or a timer's moment) to its trigger on the log.",
+            ["topic"],
+            buckets=_TRIGGER,
+            registry=registry,
+        )
+
+    @contextmanager
+    def stage(self, name: str, items: int) -> Iterator[None]:
+        """Around one stage of one batch."""
+        self._in.labels(name).inc(items)
+        self._in_progress.labels(name).inc(items)
+        started = time.perf_counter()
+        outcome = "failed"
+        try:
+            yield
+            outcome = "ok"
+        finally:
+            self._in_progress.labels(name).dec(items)
+            self._out.labels(name, outcome).inc(items)
+            self._seconds.labels(name).observe(time.perf_counter() - started)
+
+    def owned(self, partitions: Sequence[int]) -> None:
+        """The gauges of partitions that went away go away."""
+        self._owned.set(len(partitions))
+        for gauge in (self._lag, self._clock, self._last, self._timers):
+            gauge.clear()
+
+    def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:
+        """A batch is committed."""
+        label = str(partition)
+        self._lag.labels(label).set(max(0, now_ms - last.timestamp) / 1000)
+        self._clock.labels(label).set(clock_ms / 1000)
+        self._last.labels(label).set(now_ms / 1000)
+
+    def timers(self, partition: int, pending: int) -> None:
+        """So many timers wait."""
+        self._timers.labels(str(partition)).set(pending)
+
+    def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
+        """Effects are out."""
+        for effect in effects:
+            if isinstance(effect, DeadLetter):
+                self._dead.inc()
+            elif isinstance(effect, Decision):
+                self._decisions.labels(effect.campaign, effect.outcome, effect.reason).inc()
+            else:
+                topic = TOPIC_OF[type(effect)]
+                self._effects.labels(topic, effect.campaign).inc()
+                late_ms = now_ms - effect.decided_at
+                if isinstance(effect, Voucher | ChatPrompt) and 0 <= late_ms < _HISTORY_MS:
+                    self.trigger_seconds.labels(topic).observe(late_ms / 1000)
+
+    def recovered(self, reason: str) -> None:
+        """A batch was thrown away."""
+        self._recoveries.labels(reason).inc()
+
+
+class DeliverMeasures:
+    """Implements `pipeline.sinks.deliver.Measures`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._in = Counter("rapport_sink_effects_in_total", "Effects read.", ["sink"], registry=registry)
+        self._out = Counter(
+            "rapport_sink_effects_out_total", "By outcome.", ["sink", "outcome", "reason"], registry=registry
+        )
+
+    def taken(self, sink: str) -> None:
+        """One effect was read for the sink."""
+        self._in.labels(sink).inc()
+
+    def ended(self, sink: str, outcome: str, reason: str) -> None:
+        """SENT, FAILED or SKIPPED."""
+        self._out.labels(sink, outcome, reason).inc()
