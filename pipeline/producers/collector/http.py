@@ -1,0 +1,208 @@
+"""The collector as an ASGI application: routes, reads, asks the pure modules, waits for the log, answers.
+
+The law: `{"success":true}` is sent only after the log has confirmed every record of the request; what can pass
+(a log that is away, a slow line, too much at once) is 503 with `Retry-After`; what can never be right is 400.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from pipeline.backends.contract import Appender, Unavailable
+from pipeline.producers.collector import browser, stream
+from pipeline.producers.collector.acknowledge import Acknowledgements
+from pipeline.producers.collector.answers import (
+    SUCCESS,
+    Answer,
+    Header,
+    Refused,
+    Rejection,
+    accepted,
+    refusal,
+    unavailable,
+)
+from pipeline.producers.collector.body import MAX_BATCH_BYTES, Parcel, open_batch, open_single
+from pipeline.producers.collector.inflate import inflate
+from pipeline.producers.collector.intake import Encodes, take
+from pipeline.producers.collector.keys import Access, presented
+from pipeline.producers.collector.measures import Measures
+from pipeline.producers.collector.options import CollectorOptions
+from pipeline.producers.collector.reading import ClientGone, Held, Receive, read_body
+from pipeline.producers.collector.routes import Route, key_of_settings, route
+from pipeline.producers.collector.translate import Arrival
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+CHUNK_EVENTS = 200
+"""So many events are taken at once before other requests get their turn."""
+CLIENT_GONE = 499
+
+
+class Collector:
+    """ASGI application (HTTP only). Everything it uses is given to it; `clock` returns epoch ms."""
+
+    def __init__(
+        self,
+        options: CollectorOptions,
+        appender: Appender,
+        codec: Encodes,
+        clock: Callable[[], int],
+        measures: Measures,
+    ) -> None:
+        """Raises OSError if `options.library` can't be read, ValueError if there is no stream secret."""
+        if not options.stream_secret:
+            raise ValueError("stream_secret is empty: set one, or anybody could sign tokens of the site stream")
+        self._options = options
+        self._appender = appender
+        self._codec = codec
+        self._clock = clock
+        self._measures = measures
+        self._origins = browser.Origins(options.origins)
+        self._library = browser.Library(options.library)
+        self._held = Held(options.held_bytes)
+        self._acknowledgements: Acknowledgements | None = None
+
+    @staticmethod
+    def handles(path: str) -> bool:
+        """Whether a path is one of the collector's, for whoever mounts it beside others."""
+        return route(path) is not None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"the collector speaks HTTP only, not {scope['type']}")
+        started = asyncio.get_running_loop().time()
+        found = route(scope["path"])
+        endpoint = found.endpoint if found else "unknown"
+        headers = dict(scope["headers"])
+        status = CLIENT_GONE
+        self._measures.request_started()
+        try:
+            answer = await self._answer(scope, headers, found, receive)
+            status = answer.status
+            await _send(send, answer, self._origins.headers(headers.get(b"origin", b"")), scope["method"])
+        except ClientGone:
+            pass  # nobody to answer; the measure says so
+        finally:
+            seconds = asyncio.get_running_loop().time() - started
+            self._measures.request_ended(endpoint, status, seconds)
+
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], found: Route | None, receive: Receive
+    ) -> Answer:
+        try:
+            if scope["method"] == "OPTIONS":
+                return browser.PREFLIGHT
+            if found is None:
+                raise Refused(404, "not_found", "no such path here: see the tracking protocol's endpoints")
+            if scope["method"] != found.method and (scope["method"], found.method) != ("HEAD", "GET"):
+                allow: Header = (b"allow", found.method.encode() + b", OPTIONS")
+                raise Refused(405, "method_not_allowed", f"this path takes {found.method}", (allow,))
+            if found.method == "GET":
+                return self._get(scope, headers, found)
+            return await self._post(scope, headers, found, receive)
+        except Refused as refused:
+            return refusal(refused)
+
+    def _get(self, scope: Scope, headers: dict[bytes, bytes], found: Route) -> Answer:
+        if found.handler == "library":
+            return self._library.answer(headers.get(b"accept-encoding", b""), headers.get(b"if-none-match", b""))
+        in_path = key_of_settings(scope["path"])
+        keys = presented(headers.get(b"authorization", b""), scope["query_string"], in_path)
+        access = self._access(keys)
+        if access.kind == "server":
+            raise Refused(403, "server_key", "this is a server key: a page must only ever hold a browser key")
+        if found.handler == "settings":
+            host = headers.get(b"host", b"")
+            return browser.segment_settings(
+                in_path, browser.base_url(self._options.public_url, scope["scheme"], host)
+            )
+        return browser.rudder_source(keys[0], access.name)
+
+    async def _post(self, scope: Scope, headers: dict[bytes, bytes], found: Route, receive: Receive) -> Answer:
+        data = await read_body(receive, MAX_BATCH_BYTES, self._options.body_seconds, self._held)
+        try:
+            if found.handler == "ignored":
+                return SUCCESS
+            encoding = headers.get(b"content-encoding", b"").decode("latin-1")
+            opened = inflate(data, encoding, MAX_BATCH_BYTES)
+            if found.handler == "token":
+                asked = stream.read_request(opened)
+                access = self._access(_presented(scope, headers, asked.write_key))
+                return stream.token(asked, access, self._options, self._clock())
+            batch = found.handler == "batch"
+            parcel = open_batch(opened) if batch else open_single(opened)
+            access = self._access(_presented(scope, headers, parcel.write_key))
+            rejected = await self._take(parcel, "" if batch else found.endpoint, access, headers)
+        finally:
+            self._held.give_back(len(data))
+        if rejected and not batch:
+            raise Refused(400, rejected[0].code, rejected[0].message)
+        return accepted(rejected)
+
+    async def _take(self, parcel: Parcel, type_: str, access: Access, headers: dict[bytes, bytes]) -> list[Rejection]:
+        """Put the messages on the log and wait until they are there. Raises Refused (503)."""
+        self._measures.events_in(len(parcel.messages))
+        gpc = headers.get(b"sec-gpc") == b"1" and access.kind == "browser"
+        waiting: list[asyncio.Future[None]] = []
+        rejected: list[Rejection] = []
+        outcomes: Counter[tuple[str, str]] = Counter()
+        for first in range(0, len(parcel.messages), CHUNK_EVENTS):
+            if first:
+                await asyncio.sleep(0)
+            arrival = self._arrival(parcel, access, gpc)
+            taken = take(parcel.messages[first : first + CHUNK_EVENTS], first, type_, arrival, self._codec)
+            waiting.append(self._log().append(taken.records))
+            rejected += taken.rejected
+            outcomes += taken.outcomes
+        await self._durable(waiting, len(parcel.messages))
+        for (outcome, reason), count in outcomes.items():
+            self._measures.events_out(outcome, reason, count)
+        return rejected
+
+    async def _durable(self, waiting: list[asyncio.Future[None]], events: int) -> None:
+        try:
+            async with asyncio.timeout(self._options.answer_seconds):
+                await asyncio.gather(*waiting)
+        except (Unavailable, TimeoutError) as problem:
+            self._measures.events_out("unavailable", "log", events)
+            raise unavailable("unavailable", "the log can't be written now: send the same again") from problem
+
+    def _arrival(self, parcel: Parcel, access: Access, gpc: bool) -> Arrival:
+        options = self._options
+        return Arrival(
+            access=access,
+            received_at=self._clock(),
+            sent_at=parcel.sent_at,
+            context=parcel.context,
+            gpc=gpc,
+            source=options.source,
+            identity_secret=options.identity_secret,
+            trust_browser_purchases=options.trust_browser_purchases,
+        )
+
+    def _access(self, keys: list[str]) -> Access:
+        access = self._options.keys.access(keys)
+        if access is None:
+            shown = "is not valid here" if keys else "is missing"
+            raise Refused(401, "bad_key", f"the write key {shown}: send it as Basic base64(key:) or as writeKey")
+        return access
+
+    def _log(self) -> Acknowledgements:
+        """Made by the first request, since only then there is a loop."""
+        if self._acknowledgements is None:
+            self._acknowledgements = Acknowledgements(self._appender, asyncio.get_running_loop())
+        return self._acknowledgements
+
+
+def _presented(scope: Scope, headers: dict[bytes, bytes], in_body: object) -> list[str]:
+    return presented(headers.get(b"authorization", b""), scope["query_string"], in_body)
+
+
+async def _send(send: Send, answer: Answer, cors: tuple[Header, ...], method: str) -> None:
+    length = (b"content-length", str(len(answer.body)).encode())
+    headers = [length, *answer.headers, *cors]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})

@@ -1,0 +1,243 @@
+"""One message of the tracking protocol to one record of the log. Pure: the same message, the same record.
+
+What can come out is `Clickstream`, `Purchase`, `Chat` or `Customer`, never a record the system writes itself. The
+sender's `properties` (of identify and group: `traits`) and `context` stay in it as JSON, but for `userHash`: it
+is as good as a password, and `trust` says what it was worth.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from pipeline.core.events import (
+    BROWSER,
+    SERVER,
+    VERIFIED,
+    Chat,
+    Clickstream,
+    ConsentChange,
+    Customer,
+    Input,
+    Purchase,
+    Trust,
+)
+from pipeline.producers.collector import consents, orders
+from pipeline.producers.collector.answers import Rejected
+from pipeline.producers.collector.body import Message
+from pipeline.producers.collector.keys import Access
+from pipeline.producers.collector.names import recognised
+from pipeline.producers.collector.times import occurred
+from pipeline.producers.collector.values import (
+    first_text,
+    identifier,
+    json_text,
+    mapping,
+    message_id,
+    quantity,
+    text,
+)
+
+TYPES = ("track", "page", "screen", "identify", "group", "alias")
+
+
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request tells about all its messages, and what the shop's settings say of them."""
+
+    access: Access
+    received_at: int
+    sent_at: object = None
+    context: dict[str, Any] = {}
+    gpc: bool = False
+    """The header `Sec-GPC: 1` came from a browser."""
+    source: str = ""
+    identity_secret: bytes = b""
+    trust_browser_purchases: bool = False
+
+
+class _Said(msgspec.Struct):
+    """A message whose common fields have been read."""
+
+    common: dict[str, Any]
+    properties: dict[str, Any]
+    context: dict[str, Any]
+    page: dict[str, Any]
+
+
+def translate(message: Message, type_: str, arrival: Arrival, raw: bytes, index: int) -> Input:
+    """The record of a message of the given type; `raw` and `index` (its bytes, its place in the batch) give it an
+    id if it has none. Raises Rejected, and nothing else whatever the message holds."""
+    if type_ not in TYPES:
+        raise Rejected("unknown_type", f"the event's type is none of: {', '.join(TYPES)}")
+    said = _common(message, type_, arrival, raw, index)
+    if type_ == "track":
+        return _tracked(message.event, said, arrival)
+    if type_ in ("page", "screen"):
+        return _click(said)
+    return _customer(message, said)
+
+
+def generated_id(raw: bytes, access: Access, index: int) -> str:
+    """The id of a message without one: the same when the same bytes come again at the same place."""
+    digest = hashlib.blake2b(raw, digest_size=16, key=access.name.encode(), salt=index.to_bytes(16))
+    return f"http-{digest.hexdigest()}"
+
+
+def verified(secret: bytes, user_id: str, user_hash: object) -> bool:
+    """Whether `user_hash` is HMAC-SHA256(secret, user id) in hexadecimal: only the shop's server can make it."""
+    if not secret or not user_id or not isinstance(user_hash, str):
+        return False
+    expected = hmac.new(secret, user_id.encode(), hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), user_hash.lower().encode())
+
+
+def _common(message: Message, type_: str, arrival: Arrival, raw: bytes, index: int) -> _Said:
+    user_id = identifier(message.user_id, "userId")
+    anonymous_id = identifier(message.anonymous_id, "anonymousId")
+    if not user_id and not anonymous_id:
+        raise Rejected("id_missing", "neither `userId` nor `anonymousId`: one of the two must be text")
+    context = mapping(message.context, "context")
+    if arrival.context:
+        context = {**arrival.context, **context}
+    trust = _trust(arrival, user_id, context.pop("userHash", None))
+    if arrival.gpc:
+        context["gpc"] = True
+    properties = _properties(message, type_)
+    timestamp = message.original_timestamp if message.timestamp is None else message.timestamp
+    sent_at = arrival.sent_at if message.sent_at is None else message.sent_at
+    occurred_at, clamped = occurred(timestamp, sent_at, arrival.received_at)
+    page = context.get("page")
+    common: dict[str, Any] = {
+        "message_id": message_id(message.message_id) or generated_id(raw, arrival.access, index),
+        "type": type_,
+        "user_id": user_id,
+        "anonymous_id": anonymous_id,
+        "occurred_at": occurred_at,
+        "received_at": arrival.received_at,
+        "clamped": clamped,
+        "source": arrival.source,
+        "trust": trust,
+        "trusted": trust != BROWSER or not user_id,
+        "context": json_text(context),
+        "properties": json_text(properties),
+    }
+    return _Said(common, properties, context, page if isinstance(page, dict) else {})
+
+
+def _trust(arrival: Arrival, user_id: str, user_hash: object) -> Trust:
+    if arrival.access.kind == "server":
+        return SERVER
+    return VERIFIED if verified(arrival.identity_secret, user_id, user_hash) else BROWSER
+
+
+def _properties(message: Message, type_: str) -> dict[str, Any]:
+    if type_ in ("identify", "group"):
+        return mapping(message.traits, "traits")
+    properties = mapping(message.properties, "properties")
+    if type_ in ("page", "screen"):
+        for name, value in (("name", message.name), ("category", message.category)):
+            if value is not None:
+                properties.setdefault(name, value)
+    return properties
+
+
+def _tracked(event: object, said: _Said, arrival: Arrival) -> Input:
+    if not isinstance(event, str) or not event:
+        raise Rejected("event_missing", "`event` is missing: a track event needs a name")
+    name, kind = recognised(event)
+    said.common["event"] = name
+    build = _BUILD.get(kind)
+    if build is None:
+        return _click(said, track=True, product=kind == "product")
+    return build(name, said, arrival)
+
+
+def _click(said: _Said, track: bool = False, product: bool = False) -> Clickstream:
+    properties, campaign = said.properties, said.context.get("campaign")
+    common = said.common
+    if isinstance(campaign, dict):
+        common["campaign_source"] = text(campaign.get("source"))
+        common["campaign_medium"] = text(campaign.get("medium"))
+        common["campaign_name"] = text(campaign.get("name"))
+    common["url"] = text(said.page.get("url")) if track else text(properties.get("url") or said.page.get("url"))
+    referrer = said.page.get("referrer") if track else properties.get("referrer") or said.page.get("referrer")
+    common["referrer"] = text(referrer)
+    if track:
+        common["category"] = text(properties.get("category"))
+        _add_product(common, properties, product)
+    return Clickstream(**common)
+
+
+def _add_product(common: dict[str, Any], properties: dict[str, Any], product: bool) -> None:
+    """Another event's `id` or `name` need not be a product's."""
+    product_id = first_text(properties, *(orders.PRODUCT_ID if product else orders.PRODUCT_ID[:2]))
+    if not product_id:
+        return
+    code = orders.lenient_currency(properties)
+    common["product_id"] = product_id
+    common["product_name"] = text(properties.get("name"))
+    common["price_cents"] = orders.lenient_cents(properties, code)
+    common["currency"] = code
+    common["quantity"] = quantity(properties.get("quantity"), 1)
+
+
+def _purchase(name: str, said: _Said, arrival: Arrival) -> Purchase:
+    properties = said.properties
+    code = orders.currency(properties)
+    lines = orders.products(properties, code)
+    said.common["trusted"] = said.common["trust"] == SERVER or arrival.trust_browser_purchases
+    return Purchase(
+        **said.common,
+        order_id=orders.order_id(properties),
+        refund_id=first_text(properties, "refund_id", "refundId"),
+        total_cents=orders.total_cents(properties, lines, code, refund=name == "Order Refunded"),
+        currency=code,
+        coupon=first_text(properties, "coupon"),
+        products=lines,
+    )
+
+
+def _chat(_name: str, said: _Said, _arrival: Arrival) -> Chat:
+    properties, common = said.properties, said.common
+    named = first_text(properties, "conversation_id", "conversationId")
+    return Chat(
+        **common,
+        # A desk that numbers no conversations leads one at a time with each visitor.
+        conversation_id=named or common["anonymous_id"] or common["user_id"],
+        agent_id=first_text(properties, "agent_id", "agentId"),
+        agent_name=first_text(properties, "agent_name", "agentName", "agent_username"),
+        body=first_text(properties, "message_body", "messageBody"),
+    )
+
+
+def _consent(name: str, said: _Said, _arrival: Arrival) -> Customer:
+    return Customer(**said.common, consents=consents.of_event(name, said.properties) + _signalled(said))
+
+
+def _customer(message: Message, said: _Said) -> Customer:
+    previous_id = identifier(message.previous_id, "previousId")
+    group_id = identifier(message.group_id, "groupId")
+    if said.common["type"] == "alias" and not previous_id:
+        # The browser's SDK leaves it out where it means the browser itself.
+        previous_id = said.common["anonymous_id"]
+        if not previous_id:
+            raise Rejected("previous_id_missing", "`previousId` is missing: an alias names the id it replaces")
+    if said.common["type"] == "group" and not group_id:
+        raise Rejected("group_id_missing", "`groupId` is missing: a group call names the group")
+    stated: tuple[ConsentChange, ...] = ()
+    if said.common["type"] == "identify":
+        stated = consents.of_traits(said.properties, text(said.page.get("url")))
+    return Customer(**said.common, previous_id=previous_id, group_id=group_id, consents=stated + _signalled(said))
+
+
+def _signalled(said: _Said) -> tuple[ConsentChange, ...]:
+    return (consents.OPTED_OUT_BY_SIGNAL,) if said.context.get("gpc") is True else ()
+
+
+_BUILD: dict[str, Callable[[str, _Said, Arrival], Input]] = {
+    "purchase": _purchase,
+    "chat": _chat,
+    "consent": _consent,
+}
