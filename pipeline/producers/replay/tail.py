@@ -1,0 +1,104 @@
+"""Where a log stands before a replay: how new it is, and how far an earlier run of the same import came.
+
+Reads only, through the contract's `Reader`. A partition is read from its end backwards, and no further than its
+last record that a producer wrote.
+"""
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from pipeline.backends.contract import LogRecord, Reader
+from pipeline.core.effects import Effect
+from pipeline.core.events import Event, ImportEnded, ImportStarted, Tick, Tracked
+
+FIRST_BLOCK = 64
+READ_SECONDS = 0.5
+TOPIC = "events"
+
+
+class Tail(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of the log, as far as a replay must know it."""
+
+    newest_at: int | None = None
+    """The newest `received_at` on the partitions that do not end within this import; None: there are none."""
+    imported: dict[int, str] = {}
+    """By partition that ends within this import: the message id of its last record there, "" if none is."""
+    ended: frozenset[int] = frozenset()
+    """The partitions on which this import came to its end."""
+
+
+Decode = Callable[[bytes], Event | Effect | None]
+"""Bytes to a record; None if they are not one (dead letters are the worker's business)."""
+
+
+def tail_of(reader: Reader, decode: Decode, import_id: str) -> Tail:
+    """Look at the end of every partition of `events`. Raises Unavailable if the log cannot be reached."""
+    newest: list[int] = []
+    imported: dict[int, str] = {}
+    ended: set[int] = set()
+    for partition in range(reader.partitions()):
+        newest_at, writer = _end_of(reader, decode, partition)
+        if writer == import_id:
+            imported[partition], done = _progress(reader, decode, partition, import_id)
+            if done:
+                ended.add(partition)
+        elif newest_at is not None:
+            newest.append(newest_at)
+    return Tail(newest_at=max(newest, default=None), imported=imported, ended=frozenset(ended))
+
+
+def _end_of(reader: Reader, decode: Decode, partition: int) -> tuple[int | None, str]:
+    """The newest `received_at` at the partition's end, and the import whose record a producer wrote last there.
+
+    Rules may be published at any time and subjects write to each other: that does not say who is writing.
+    """
+    newest_at: int | None = None
+    for record in _backwards(reader, decode, partition):
+        newest_at = max(newest_at or 0, getattr(record, "received_at", 0))
+        if isinstance(record, Tracked | ImportStarted | ImportEnded | Tick):
+            return newest_at, _import_of(record)
+    return newest_at, ""
+
+
+def _progress(reader: Reader, decode: Decode, partition: int, import_id: str) -> tuple[str, bool]:
+    """The last message of the import on this partition ("": none), and whether the import's end stands there."""
+    ended = False
+    for record in _backwards(reader, decode, partition):
+        ended = ended or isinstance(record, ImportEnded)
+        if isinstance(record, Tracked):
+            return (record.message_id if _import_of(record) == import_id else ""), ended
+    return "", ended
+
+
+def _import_of(record: Event | Effect) -> str:
+    if isinstance(record, ImportStarted | ImportEnded):
+        return record.import_id
+    source = record.source if isinstance(record, Tracked) else ""
+    return source.removeprefix("import:") if source.startswith("import:") else ""
+
+
+def _backwards(reader: Reader, decode: Decode, partition: int) -> Iterator[Event | Effect]:
+    """The partition's records, the last one first, read in blocks that double."""
+    start = reader.start_offset(TOPIC, partition)
+    until, size = reader.end_offset(TOPIC, partition), FIRST_BLOCK
+    while until > start:
+        begin = max(start, until - size)
+        for stored in reversed(_block(reader, partition, begin, until)):
+            record = decode(stored.value)
+            if record is not None:
+                yield record
+        until, size = begin, size * 2
+
+
+def _block(reader: Reader, partition: int, begin: int, until: int) -> list[LogRecord]:
+    """What stands from `begin` up to `until`; offsets may be missing there (markers, aborted records)."""
+    found: list[LogRecord] = []
+    offset = begin
+    while offset < until:
+        records, following = reader.read(TOPIC, partition, offset, until - offset, READ_SECONDS)
+        found += [record for record in records if record.offset < until]
+        if following <= offset:  # nothing but markers up to the end
+            break
+        offset = following
+    return found
