@@ -9,7 +9,7 @@ forwards what reaches it, and a browser nobody has heard of for long is forgotte
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -59,13 +59,14 @@ FEATURES: tuple[tuple[str, Step, Callable[[Profile], int]], ...] = (
     ("purchases", purchases.step, purchases.due),
     ("lapse", lapse.step, lapse.due),
     ("lifecycle", lifecycle.step, lifecycle.due),
-    ("regulars", regulars.step, regulars.due),
+    ("", regulars.step, regulars.due),
     ("chat", chat.step, chat.due),
     ("decisions", decisions.step, decisions.due),
     ("vouchers", vouchers.step, vouchers.due),
 )
-"""The slice each owns, and in which order: a feature sees the slices and notes of those before it."""
+"""The slice each owns ("": none), and in which order: a feature sees the slices and notes of those before it."""
 
+_NOTES = frozenset(get_args(Note))
 _decode_history = msgspec.msgpack.Decoder(Profile).decode
 
 
@@ -114,17 +115,14 @@ def due(profile: Profile) -> int:
 
 
 def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> tuple[Profile, list[Output]]:
-    notes: list[Note] = []
-    outputs: list[Output] = []
+    notes: list[Any] = []
+    outputs: list[Any] = []
     for name, feature_step, _ in FEATURES:
         after, made = feature_step(profile, event, now, rules, notes)
-        if after is not getattr(profile, name):
+        if name and after is not getattr(profile, name):
             profile = replace(profile, **{name: after})
         for one in made:
-            if isinstance(one, Note):
-                notes.append(one)
-            else:
-                outputs.append(one)
+            (notes if type(one) in _NOTES else outputs).append(one)
     return profile, outputs
 
 

@@ -199,12 +199,11 @@ def _answer_claim(profile: "Profile", claim: ProfileClaimed, now: int) -> Steppe
 
 
 def _willingness(profile: "Profile", trust: Trust) -> Outcome:
-    """What an unowned browser answers: a mere claim gets behaviour, and nothing that is worth stealing."""
-    holds_more_than_behaviour = bool(
-        profile.purchases.orders or profile.vouchers.held or profile.consent.permissions or profile.decisions.issued
-    )
-    if holds_more_than_behaviour:
-        return "WITHHELD" if trust == BROWSER else "HANDED_OVER"
+    """What an unowned browser answers: a mere claim gets behaviour, and nothing that is worth stealing. Which
+    occasions were acted on is not: whoever takes the browser over is not to be asked again. Nor are withdrawals."""
+    permits = any(permission.granted for permission in profile.consent.permissions.values())
+    if trust == BROWSER and (permits or profile.purchases.orders or profile.vouchers.held):
+        return "WITHHELD"
     return "HANDED_OVER" if profile.activity.events else "EMPTY"
 
 

@@ -1,0 +1,1 @@
+"""Stories in plain text: what happens, `----`, what came of it."""

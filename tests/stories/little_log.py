@@ -1,0 +1,81 @@
+"""The whole core on one FIFO: what a worker does with a log and a store, with a deque and a dict.
+
+No threads, files or clock; time passes to where the story's next line stands. Own timers fire before a subject's
+event, all others in (due, key) order as time passes them.
+"""
+
+from collections import deque
+
+from pipeline.core import subjects
+from pipeline.core.effects import Effect, Forward, Output, Send
+from pipeline.core.events import Forwarded, Input, Stimulus, TimerDue
+from pipeline.core.rules import Rules
+from pipeline.core.subjects import State
+
+MAX_STEPS_PER_RECORD = 10_000
+
+
+class LittleLog:
+    """Subjects, their messages and timers. `happened` collects (now, subject, output) in order."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.states: dict[str, State] = {}
+        self.now = 0
+        self.waiting: deque[tuple[str, Stimulus]] = deque()
+        self.messages_wait = False
+        self.happened: list[tuple[int, str, Output]] = []
+
+    def pass_to(self, now: int) -> None:
+        """Let time pass to `now`: what falls due before fires in its order."""
+        assert now >= self.now, f"the story goes back in time, from {self.now} to {now}"
+        for _ in range(MAX_STEPS_PER_RECORD):
+            timers = [(due, key) for key, state in self.states.items() if (due := subjects.due(state))]
+            if not timers or min(timers)[0] > now:
+                self.now = now
+                return
+            due, key = min(timers)
+            self.now = max(self.now, due)
+            self._step(key, TimerDue(due))
+            self._deliver()
+        raise AssertionError(f"timers of {key} never come to rest")
+
+    def accept(self, key: str, event: Stimulus) -> None:
+        """One record at the present moment, and all messages it leads to."""
+        self._step(key, event)
+        self._deliver()
+
+    def release(self) -> None:
+        """Let waiting messages arrive."""
+        self.messages_wait = False
+        self._deliver()
+
+    def _deliver(self) -> None:
+        while self.waiting and not self.messages_wait:
+            self._step(*self.waiting.popleft())
+
+    def _step(self, key: str, event: Stimulus) -> None:
+        state = self.states.get(key)
+        now = max(self.now, state.now) if state else self.now
+        after, outputs = subjects.step(key, state, event, now, self.rules)
+        if after is None:
+            self.states.pop(key, None)
+        else:
+            self.states[key] = subjects.decode(key, subjects.encode(after))
+            assert self.states[key] == after, f"{key} is not what it was after being stored"
+        for output in outputs:
+            self.happened.append((now, key, output))
+            if isinstance(output, Send):
+                self.waiting.append((output.to, output.message))
+            elif isinstance(output, Forward):
+                inner = event.event if isinstance(event, Forwarded) else event
+                assert isinstance(inner, Input)
+                self.waiting.append((output.to, _forwarded(output, inner, now)))
+
+    def effects(self) -> list[Effect]:
+        """What left the log, in order."""
+        return [output for _, _, output in self.happened if not isinstance(output, Send | Forward)]
+
+
+def _forwarded(output: Forward, event: Input, now: int) -> Forwarded:
+    return Forwarded(anonymous_id=output.anonymous_id, trust=output.trust, event=event, received_at=now)

@@ -1,0 +1,178 @@
+"""How a story is written: one line an event. Here lives only the reading of such lines.
+
+    2026-03-01 10:00     a:phone            Product Viewed product=cd-1 category=jazz price=12.00
+    2026-03-01 10:01     u:ann@phone        Identified name=Ann consent=email.marketing
+    2026-03-01 10:02:30  u:ann    verified  Order Completed order=o-1 total=40.00 jazz=2
+    2026-03-01 10:03     v:1                Redeem order=o-2 total=40.00 jazz=1
+    2026-03-01 10:04     log                Messages wait
+
+Who: `a:BROWSER`, `u:PERSON`, `u:PERSON@BROWSER`, `v:N` (the N-th voucher of the story). A browser key is what an
+event comes under, unless `verified` or `server` is said. `id=` gives a message id, `at=` when it really happened,
+`log  Time passes` lets time pass, `log  Messages wait` and `log  Messages arrive` hold up what subjects tell each
+other. A first line `campaign {JSON}` puts a campaign into force.
+"""
+
+import re
+import shlex
+from datetime import UTC, datetime
+
+import msgspec
+
+from pipeline.core.events import (
+    BROWSER,
+    SERVER,
+    VERIFIED,
+    Chat,
+    Clickstream,
+    ConsentChange,
+    Customer,
+    EffectDelivered,
+    Input,
+    Product,
+    Purchase,
+    Stimulus,
+    Trust,
+)
+from pipeline.core.rules import Campaign, Rules, live
+
+SECRET = b"a secret of the stories"
+TRUSTS: dict[str, Trust] = {"browser": BROWSER, "verified": VERIFIED, "server": SERVER}
+LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?)\s+(\S+)\s+(?:(browser|verified|server)\s+)?(.+)")
+CURRENCY = "EUR"
+
+
+class Line(msgspec.Struct):
+    """One line of a story."""
+
+    now: int
+    who: str
+    trust: Trust
+    name: str
+    values: dict[str, str]
+    number: int
+
+
+def epoch_ms(text: str) -> int:
+    """Of `2026-03-01 10:00` or `2026-03-01 10:00:30`, UTC."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+def parsed(text: str) -> tuple[Rules, list[Line]]:
+    """The story's campaigns and events. Raises ValueError naming the line it cannot read."""
+    campaigns: list[Campaign] = []
+    lines: list[Line] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        if line.startswith("campaign "):
+            campaigns.append(msgspec.json.decode(line.removeprefix("campaign "), type=Campaign))
+        elif found := LINE.fullmatch(line.strip()):
+            lines.append(_line(number, *found.groups()))
+        else:
+            raise ValueError(f"line {number} is not `DATE TIME WHO EVENT key=value …`: {line!r}")
+    rules = Rules(campaigns=live(tuple(campaigns)), campaigns_version=1, code_secret=SECRET)
+    return rules, lines
+
+
+def _line(number: int, when: str, who: str, trust: str | None, rest: str) -> Line:
+    words = shlex.split(rest)
+    first_value = next((i for i, word in enumerate(words) if "=" in word), len(words))
+    values = dict(word.split("=", 1) for word in words[first_value:])
+    name = " ".join(words[:first_value])
+    return Line(epoch_ms(when), who, TRUSTS[trust or "browser"], name, values, number)
+
+
+def stimulus(line: Line) -> tuple[str, Stimulus]:
+    """The subject's key and what it is stepped with."""
+    subject, _, browser = line.who.partition("@")
+    if line.name == "Delivered":
+        effect_id, channel = line.values["effect"], line.values.get("channel", "email")
+        return subject, EffectDelivered(effect_id=effect_id, channel=channel, outcome="SENT", received_at=line.now)
+    anonymous_id = subject[2:] if subject.startswith("a:") else browser
+    return subject, _input(line, subject[2:] if subject.startswith("u:") else "", anonymous_id)
+
+
+def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
+    values = dict(line.values)
+    common = {
+        "message_id": values.pop("id", f"line-{line.number}"),
+        "event": line.name,
+        "user_id": user_id,
+        "anonymous_id": anonymous_id,
+        "occurred_at": epoch_ms(values.pop("at")) if "at" in values else line.now,
+        "received_at": line.now,
+        "trust": line.trust,
+        "trusted": line.trust != BROWSER,
+    }
+    if line.name in ("Identified", "Aliased", "Joined"):
+        return _customer(line.name, values, common)
+    if line.name.startswith("Order "):
+        return _purchase(values, common)
+    if line.name.startswith("Live Chat"):
+        return Chat(**common, type="track", conversation_id=values.get("conversation", "c-1"))
+    return Clickstream(
+        **common,
+        type="page" if line.name == "Page" else "track",
+        product_id=values.get("product", ""),
+        category=values.get("category", ""),
+        price_cents=cents(values.get("price", "0")),
+        currency=CURRENCY if "price" in values else "",
+        quantity=int(values.get("quantity", "0")),
+        url=values.get("url", ""),
+        referrer=values.get("referrer", ""),
+        campaign_name=values.get("campaign", ""),
+    )
+
+
+def _customer(name: str, values: dict[str, str], common: dict[str, object]) -> Customer:
+    common["event"] = ""
+    changes = [(True, text) for text in values.pop("consent", "").split(",") if text]
+    changes += [(False, text) for text in values.pop("withdraw", "").split(",") if text]
+    consents = tuple(
+        ConsentChange(channel=text.split(".")[0], purpose=text.split(".")[1], granted=granted)
+        for granted, text in changes
+    )
+    kind = {"Identified": "identify", "Aliased": "alias", "Joined": "group"}[name]
+    previous_id, group_id = values.pop("previous", ""), values.pop("group", "")
+    properties = msgspec.json.encode(values).decode()
+    return Customer(
+        **common, type=kind, previous_id=previous_id, group_id=group_id, consents=consents, properties=properties
+    )
+
+
+def _purchase(values: dict[str, str], common: dict[str, object]) -> Purchase:
+    order_id, refund_id = values.pop("order"), values.pop("refund", "")
+    total, currency = cents(values.pop("total", "0")), values.pop("currency", CURRENCY)
+    coupon = values.pop("coupon", "")
+    return Purchase(
+        **common,
+        type="track",
+        order_id=order_id,
+        refund_id=refund_id,
+        total_cents=total,
+        currency=currency,
+        coupon=coupon,
+        products=products(values),
+    )
+
+
+def products(values: dict[str, str]) -> tuple[Product, ...]:
+    """`jazz=2` is two products of the category jazz; `jazz=2x9.50` says what one costs."""
+    lines = []
+    for category, text in values.items():
+        quantity, _, price = text.partition("x")
+        lines.append(
+            Product(
+                product_id=f"{category}-1",
+                category=category,
+                quantity=int(quantity),
+                price_cents=cents(price or "0"),
+            )
+        )
+    return tuple(lines)
+
+
+def cents(text: str) -> int:
+    """Of `12.50`."""
+    units, _, hundredths = text.partition(".")
+    return int(units) * 100 + int(hundredths.ljust(2, "0") or 0)

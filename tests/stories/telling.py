@@ -1,0 +1,120 @@
+"""How what happened is told: effects and messages with their times, then everybody's facts. Reads, never steps."""
+
+from datetime import UTC, datetime
+
+from pipeline.core.customer.profile import Profile
+from pipeline.core.effects import (
+    ChatPrompt,
+    DeadLetter,
+    Decision,
+    Forward,
+    Message,
+    Output,
+    Send,
+    Task,
+    Voucher,
+    VoucherRevoked,
+)
+from pipeline.core.events import ProfileClaimed, ProfileHandedOver, VoucherRedeemed
+from pipeline.core.subjects import State
+from pipeline.core.voucher import VoucherState
+
+
+def moment(at: int) -> str:
+    """Epoch ms as the stories write it."""
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def happening(at: int, key: str, output: Output) -> str:
+    """One line for one output."""
+    return f"{moment(at)}  {_told(key, output)}"
+
+
+def _told(key: str, output: Output) -> str:
+    match output:
+        case Voucher():
+            worth = f"{output.discount_percent}%" if output.discount_percent else money(output.discount_cents)
+            what = f"{worth} off {output.category}".rstrip()
+            return f"{key}  Voucher {output.campaign} for {output.occasion} by {output.channel}: {what}"
+        case VoucherRevoked():
+            return f"{key}  VoucherRevoked {output.campaign}: {output.reason}"
+        case ChatPrompt():
+            return f"{key}  ChatPrompt on {output.anonymous_id or 'the site'}: {output.reason}"
+        case Decision():
+            return f"{key}  {output.outcome} {output.campaign} for {output.occasion}: {output.reason} {output.facts}"
+        case Message() | Task() | DeadLetter():
+            return f"{key}  {type(output).__name__}"
+        case Forward():
+            return f"{key}  forwards to {output.to} ({output.trust})"
+        case Send():
+            return f"{key}  tells {output.to} {_message(output)}"
+
+
+def _message(sent: Send) -> str:
+    match sent.message:
+        case ProfileClaimed(trust=trust):
+            return f"ProfileClaimed ({trust})"
+        case ProfileHandedOver(outcome=outcome):
+            return f"ProfileHandedOver: {outcome}"
+        case VoucherRedeemed(order_id=order_id, discount_cents=discount_cents):
+            return f"VoucherRedeemed for {order_id}, {money(discount_cents)} off"
+        case message:
+            return type(message).__name__
+
+
+def facts(state: State) -> list[str]:
+    """What is known of a subject at the end, without what is at its default."""
+    told = _voucher_facts(state) if isinstance(state, VoucherState) else _profile_facts(state)
+    return [state.key, *(f"  {name}: {value}" for name, value in told if value)]
+
+
+def _voucher_facts(voucher: VoucherState) -> list[tuple[str, str]]:
+    redeemed = f"redeemed for {voucher.order_id}, {money(voucher.redeemed_cents)} off"
+    return [("of", voucher.customer), ("status", redeemed if voucher.order_id else voucher.status)]
+
+
+def _profile_facts(profile: Profile) -> list[tuple[str, str]]:
+    identity, activity, bought = profile.identity, profile.activity, profile.purchases
+    sources = dict.fromkeys((activity.first_source, activity.last_source))
+    return [
+        ("belongs to", f"{identity.owner} ({identity.owner_trust})" if identity.owner else ""),
+        ("shared", "yes" if identity.shared else ""),
+        ("browsers", _pairs({name: browser.status for name, browser in identity.browsers.items()})),
+        ("unproven claims", str(identity.untrusted_claims or "")),
+        ("traits", _pairs(identity.traits)),
+        ("groups", ", ".join(identity.groups)),
+        ("permissions", ", ".join(_permissions(profile))),
+        ("stage", profile.lifecycle.stage if activity.events else ""),
+        ("activity", _activity(profile)),
+        ("from", ", ".join(source for source in sources if source)),
+        ("interests", _pairs(activity.interests)),
+        ("cart", _pairs({name: line.quantity for name, line in activity.cart.items()})),
+        ("orders", _pairs({name: money(o.total_cents) for name, o in bought.orders.items() if o.stands()})),
+        ("spent", _pairs({currency: money(cents) for currency, cents in bought.spend_cents.items()})),
+        ("untrusted orders", str(bought.untrusted or "")),
+        ("duplicates", str(profile.dedup.duplicates or "")),
+        ("vouchers", ", ".join(f"{held.campaign} {held.status}" for held in profile.vouchers.held.values())),
+    ]
+
+
+def _activity(profile: Profile) -> str:
+    activity = profile.activity
+    if not activity.events:
+        return ""
+    unproven = f", {activity.unverified_events} unproven" if activity.unverified_events else ""
+    visits = f"{activity.visits} visit{'s' * (activity.visits != 1)}"
+    return f"{activity.events} event{'s' * (activity.events != 1)} in {visits}{unproven}"
+
+
+def _permissions(profile: Profile) -> list[str]:
+    words = profile.consent.permissions.items()
+    return [f"{'' if permission.granted else 'no '}{name}" for name, permission in words]
+
+
+def _pairs(values: dict[str, object] | dict[str, str] | dict[str, int]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def money(amount_cents: int) -> str:
+    """`12.50`"""
+    return f"{amount_cents // 100}.{amount_cents % 100:02}"

@@ -1,0 +1,87 @@
+"""Every `*.txt` beside this file is a story: what happens, `----`, what came of it.
+
+`pytest tests/stories --rewrite` writes the second half anew; read the difference before you believe it.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.core import voucher
+from pipeline.core.events import RedemptionRequested
+from pipeline.core.voucher import VoucherState
+from stories import script, telling
+from stories.little_log import LittleLog
+
+HERE = Path(__file__).parent
+RULER = "----\n"
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.txt")), ids=lambda path: path.stem)
+def test_story(path: Path, request: pytest.FixtureRequest) -> None:
+    told, _, expected = path.read_text().partition(RULER)
+    happened = play(told)
+    if request.config.getoption("--rewrite", default=False):
+        path.write_text(told + RULER + happened)
+    else:
+        assert happened == expected, f"{path.name} ends otherwise; if that is right: pytest tests/stories --rewrite"
+
+
+def play(text: str) -> str:
+    """What happens in a story, as text."""
+    rules, lines = script.parsed(text)
+    log = LittleLog(rules)
+    ends: list[str] = []
+    told = 0
+    for line in lines:
+        log.pass_to(line.now)
+        answer = _perform(log, line)
+        ends += [telling.happening(*entry) for entry in log.happened[told:]]
+        told = len(log.happened)
+        ends += [f"{telling.moment(line.now)}  {answer}"] if answer else []
+    for state in sorted(log.states.values(), key=lambda state: state.key):
+        ends += ["", *telling.facts(state)]
+    return _named("\n".join(ends).lstrip("\n") + "\n", log)
+
+
+def _perform(log: LittleLog, line: script.Line) -> str:
+    if line.who == "log":
+        log.messages_wait = line.name == "Messages wait"
+        log.release() if line.name == "Messages arrive" else None
+        return ""
+    if line.who.startswith("v:"):
+        return _redeem(log, line)
+    log.accept(*script.stimulus(line))
+    return ""
+
+
+def _redeem(log: LittleLog, line: script.Line) -> str:
+    """At the till: what the API would be answered from the store."""
+    values = dict(line.values)
+    state = _vouchers(log)[int(line.who.removeprefix("v:")) - 1]
+    request = RedemptionRequested(
+        code=state.code,
+        order_id=values.pop("order"),
+        total_cents=script.cents(values.pop("total")),
+        currency=values.pop("currency", script.CURRENCY),
+        products=script.products(values),
+        received_at=line.now,
+    )
+    log.accept(state.key, request)
+    after = log.states[state.key]
+    assert isinstance(after, VoucherState)
+    answer = voucher.assess(after, request, line.now)
+    off = f", {telling.money(answer.discount_cents)} off" if answer.discount_cents else ""
+    return f"{line.who}  {answer.status} for {request.order_id}: {answer.reason}{off}"
+
+
+def _vouchers(log: LittleLog) -> list[VoucherState]:
+    states = [state for state in log.states.values() if isinstance(state, VoucherState)]
+    return sorted(states, key=lambda state: state.issued_at)
+
+
+def _named(text: str, log: LittleLog) -> str:
+    """Codes and ids follow from the secret and say nothing to a reader: vouchers are told by their number."""
+    for number, state in enumerate(_vouchers(log), 1):
+        text = text.replace(state.key, f"v:{number}")
+    return text
