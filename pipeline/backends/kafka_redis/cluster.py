@@ -1,0 +1,115 @@
+"""How this backend's Kafka clients are made: one place for what every one of them must have.
+
+Here live the connection, the prefix of names, and the settings that safety rests on. Never here: a poll, a
+transaction, a topic's contents. `kafka_options` (SASL, TLS, tuning) reach every client; they can change a
+default, never a setting that the commit contract needs.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka.admin import AdminClient
+
+from pipeline.backends.contract import LogRecord, NewRecord, Unavailable
+
+EVENTS = "events"
+KAFKA_SECONDS = 15.0
+"""How long a question to the brokers may take (longer than an open transaction can hold the answer back)."""
+
+_logger = logging.getLogger("rapport.kafka")
+_BY_KEY = -1
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """A Kafka cluster as one shop sees it: every name carries the shop's prefix."""
+
+    bootstrap: str
+    """host:port,host:port"""
+    prefix: str = ""
+    group: str = "rapport"
+    options: Mapping[str, str] = {}
+    """librdkafka's properties, by their own names."""
+
+    def topic(self, name: str) -> str:
+        """The topic as the cluster knows it."""
+        return self.prefix + name
+
+    def name_of(self, topic: str) -> str:
+        """The topic as the contract knows it."""
+        return topic.removeprefix(self.prefix)
+
+    def group_id(self) -> str:
+        """The workers' consumer group."""
+        return self.prefix + self.group
+
+    def consumer(self, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Consumer:
+        """A consumer that commits nothing by itself and never guesses an offset."""
+        safe = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
+        made: Consumer = self._made(Consumer, defaults, {**safe, **fixed})
+        return made
+
+    def producer(self, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Producer:
+        """An idempotent producer that waits for all replicas and partitions by key as Java does."""
+        usual = {"compression.type": "lz4", "linger.ms": 2}
+        safe = {"enable.idempotence": True, "acks": "all", "partitioner": "murmur2_random"}
+        made: Producer = self._made(Producer, {**usual, **defaults}, {**safe, **fixed})
+        return made
+
+    def admin(self) -> AdminClient:
+        """An administrator's client."""
+        made: AdminClient = self._made(AdminClient, {}, {})
+        return made
+
+    def unavailable(self, what: str, error: KafkaException | KafkaError) -> Unavailable:
+        """The error as one sentence: what could not be done, where, and Kafka's own words."""
+        return Unavailable(f"{what}: Kafka at {self.bootstrap} says: {reason_of(error)}")
+
+    def _made(self, kind: Any, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:
+        settings = {**defaults, **self.options, **fixed, "bootstrap.servers": self.bootstrap}
+        try:
+            return kind(settings, logger=_logger)
+        except KafkaException as error:
+            raise ValueError(f"a Kafka setting is wrong: {reason_of(error)}; see RAPPORT_KAFKA_*") from error
+
+
+def produce(cluster: Cluster, producer: Producer, record: NewRecord, done: Any = None) -> None:
+    """Hand `record` to the producer. Raises BufferError (queue full) or KafkaException."""
+    producer.produce(
+        cluster.topic(record.topic),
+        value=record.value,
+        key=record.key,
+        partition=_BY_KEY if record.partition is None else record.partition,
+        headers=list(record.headers) or None,
+        on_delivery=done,
+    )
+
+
+def record_of(topic: str, message: Message) -> LogRecord:
+    """The message as the contract has it; an absent key or value (a tombstone) is empty."""
+    headers: Any = message.headers() or ()
+    return LogRecord(
+        topic,
+        message.partition() or 0,
+        message.offset() or 0,
+        message.key() or b"",
+        message.value() or b"",
+        tuple((name, value or b"") for name, value in headers),
+        message.timestamp()[1],
+    )
+
+
+def error_of(error: KafkaException | KafkaError) -> KafkaError | None:
+    """The KafkaError inside, if there is one."""
+    if isinstance(error, KafkaError):
+        return error
+    first = error.args[0] if error.args else None
+    return first if isinstance(first, KafkaError) else None
+
+
+def reason_of(error: KafkaException | KafkaError) -> str:
+    """Kafka's name and text of the error."""
+    inner = error_of(error)
+    return f"{inner.name()}, {inner.str()}" if inner is not None else str(error)

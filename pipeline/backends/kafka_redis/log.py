@@ -1,0 +1,306 @@
+"""The worker's side of Kafka: polls `events` in a consumer group, publishes effects and offsets in one
+transaction.
+
+Here live the consumer, the transactional producer and their one rule: when in doubt, everything is forgotten.
+Never here: decoding, stepping, the store. What experience paid for (sources in the comments):
+
+- The fence is the consumer generation: a transaction carries the group metadata read with the very poll that
+  brought its records. A generation does not fence a partition, so any change of assignment throws the whole
+  polled batch away and no partition is read again before it was sought.
+- A failed or timed-out transactional call leaves the outcome unknown (librdkafka lacks KIP-890's second part):
+  that producer is never used again.
+- Rebalance callbacks run inside `poll`, between batches: nothing is in flight there, since each batch commits
+  before the next poll. They only mark; there is nothing to commit on revoke, and on lost nothing may be.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from pipeline.backends.contract import NewRecord, Polled, Refused, Unavailable
+from pipeline.backends.kafka_redis.cluster import EVENTS, KAFKA_SECONDS, Cluster, produce, reason_of, record_of
+
+PUBLISH_SECONDS = 10.0
+TRANSACTION_TIMEOUT_MS = 5_000
+"""Below the session timeout: what a frozen worker left open is aborted before another stands in its place."""
+SESSION_TIMEOUT_MS = 6_000
+MAX_POLL_INTERVAL_MS = 600_000
+"""Longer than a recovery and a batch."""
+TICK_TIMEOUT_MS = 5_000
+"""A tick that is older says nothing any more."""
+_BACK_PRESSURE_SECONDS = 0.1
+_CLOSE_SECONDS = 2.0
+_NO_GENERATION = b"\xff\xff\xff\xff"
+_GENERATION = slice(7, 11)
+"""Where librdkafka's group metadata ("CGMDv2:", generation, group, member) has the generation."""
+
+_logger = logging.getLogger("rapport.kafka")
+
+
+class KafkaWorkerLog:
+    """`WorkerLog` on Kafka. One thread uses it.
+
+    instance: unique among the workers of the group, now and for ever (host, process, chance).
+    """
+
+    def __init__(self, cluster: Cluster, instance: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> None:
+        self._cluster = cluster
+        self._instance = instance
+        self._topic = cluster.topic(EVENTS)
+        self._owned: tuple[int, ...] = ()
+        self._next: dict[int, int] = {}
+        self._changed = False
+        self._sought = False
+        self._producer: Producer | None = None
+        self._failed = False
+        self.ticks_lost = 0
+        self._consumer = cluster.consumer(
+            {
+                "session.timeout.ms": session_timeout_ms,
+                "heartbeat.interval.ms": max(1, session_timeout_ms // 3),
+                "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
+                "fetch.wait.max.ms": 100,
+                "queued.max.messages.kbytes": 32_768,
+            },
+            {
+                "group.id": cluster.group_id(),
+                "client.id": f"{cluster.prefix}rapport-work-{instance}",
+                "isolation.level": "read_committed",
+                # With cooperative assignors a commit at revoke is always fenced (KAFKA.md 7).
+                "partition.assignment.strategy": "range",
+            },
+        )
+        # `get_watermark_offsets` of a read_committed consumer answers the last stable offset.
+        self._ends = cluster.consumer(
+            {},
+            {"group.id": f"{cluster.group_id()}-ends", "isolation.level": "read_uncommitted"},
+        )
+        self._ticks = cluster.producer(
+            {"client.id": f"{cluster.prefix}rapport-ticks-{instance}", "linger.ms": 0},
+            {"message.timeout.ms": TICK_TIMEOUT_MS},
+        )
+        self._consumer.subscribe(
+            [self._topic], on_assign=self._on_assign, on_revoke=self._on_gone, on_lost=self._on_gone
+        )
+
+    def poll(self, max_records: int, timeout_seconds: float) -> Polled:
+        """The next records of the owned partitions that were sought, at once when there are any.
+
+        Raises Unavailable, or Refused if a partition no longer has the offset it stands at; the next poll then
+        reports the assignment again.
+        """
+        messages = self._consume(max_records, timeout_seconds)
+        token = self._token()
+        self._ticks.poll(0)
+        if token is None and self._owned:
+            self._forget(())
+        if self._changed:
+            self._changed = False
+            return Polled([], {}, token, self._owned)
+        for message in messages:
+            self._raise_error_of(message)
+        self._advance(messages)
+        return Polled([record_of(EVENTS, each) for each in messages], dict(self._next), token)
+
+    def seek(self, partition: int, offset: int) -> None:
+        """Read on from there. Raises ValueError for a partition that is not owned."""
+        if partition not in self._owned:
+            raise ValueError(f"partition {partition} is not owned; owned are {list(self._owned)}")
+        self._next[partition] = offset
+        self._sought = True
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """The low watermark and the HIGH watermark: also what open transactions have written counts, because
+        who asks wants to know whether the log could still hold an offset, not what may be read yet."""
+        try:
+            return self._ends.get_watermark_offsets(self._at(partition), timeout=KAFKA_SECONDS)
+        except KafkaException as error:
+            raise self._cluster.unavailable(f"the ends of partition {partition} are unknown", error) from error
+
+    def published(self, partition: int) -> int | None:
+        """X, by the group's own read_committed consumer, which waits for open transactions (an admin client and
+        a read_uncommitted one answer at once, without the pending offset)."""
+        what = f"the committed offset of partition {partition} is unknown"
+        try:
+            (found,) = self._consumer.committed([self._at(partition)], timeout=KAFKA_SECONDS)
+        except KafkaException as error:
+            raise self._cluster.unavailable(what, error) from error
+        if found.error is not None:
+            raise self._cluster.unavailable(what, found.error)
+        # A missing committed offset is not 0 (KAFKA-20416 emptied a store).
+        return found.offset if found.offset >= 0 else None
+
+    def withheld_below(self, partition: int) -> int:  # noqa: ARG002
+        """0: only the embedded log can hold a copied one."""
+        return 0
+
+    def publish(self, records: Sequence[NewRecord], offsets: Mapping[int, int], token: Any) -> None:
+        """All records and offsets in one transaction, opened now (an open one holds every reader back)."""
+        if not records and not offsets:
+            return
+        if self._failed:
+            raise Unavailable("the producer failed before: reset and recover first")
+        if offsets and token is None:
+            raise Unavailable("the worker is not in its group any more: poll, and recover what it owns then")
+        try:
+            self._transact(self._open_producer(), records, offsets, token)
+        except KafkaException as error:
+            self._drop_producer()
+            raise self._cluster.unavailable("the batch may be published or not", error) from error
+
+    def append_ticks(self, records: Sequence[NewRecord]) -> None:
+        """Append without waiting; what could not be written is counted in `ticks_lost`: the next one follows."""
+        for record in records:
+            try:
+                produce(self._cluster, self._ticks, record, self._on_tick)
+            except (BufferError, KafkaException) as error:
+                self._lose_tick(str(error))
+        self._ticks.poll(0)
+
+    def reset(self) -> None:
+        """A new producer, which ends what the old one left open. Nothing is read before it is sought again."""
+        self._drop_producer()
+        self._next.clear()
+        self._sought = True
+        self._failed = False
+        self._open_producer()
+
+    def owned(self) -> tuple[int, ...]:
+        """The partitions owned since the last poll."""
+        return self._owned
+
+    def close(self) -> None:
+        """Leave the group, so that others need not wait for the session to end."""
+        self._drop_producer()
+        self._ticks.flush(_CLOSE_SECONDS)
+        self._consumer.close()
+        self._ends.close()
+
+    def _consume(self, max_records: int, timeout_seconds: float) -> list[Message]:
+        """Up to `max_records`. The first is waited for, the rest is what lies ready: asked for all at once,
+        librdkafka would wait the whole timeout for the last one."""
+        try:
+            if self._sought:
+                self._consumer.assign([self._at(number, offset) for number, offset in self._next.items()])
+                self._sought = False
+            messages = self._consumer.consume(1, timeout_seconds)
+            if messages and max_records > 1:
+                messages += self._consumer.consume(max_records - 1, 0)
+        except KafkaException as error:
+            self._forget(self._owned)
+            raise self._cluster.unavailable("nothing can be polled", error) from error
+        return messages
+
+    def _token(self) -> bytes | None:
+        """The group metadata; None when this consumer is no member now.
+
+        A broker takes metadata without member or generation for a client from before KIP-447 and does not fence
+        it at all: such a token must never reach a transaction.
+        """
+        token: bytes = self._consumer.consumer_group_metadata()
+        member = self._consumer.memberid()
+        if not member or member.encode() not in token or token[_GENERATION] == _NO_GENERATION:
+            return None
+        return token
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # Assigned to the group, but nothing is read before the worker has recovered and sought it.
+        consumer.assign([])
+        self._forget(tuple(sorted(each.partition for each in partitions)))
+
+    def _on_gone(self, consumer: Consumer, _partitions: list[TopicPartition]) -> None:
+        # An eager assignor takes all partitions away.
+        consumer.unassign()
+        self._forget(())
+
+    def _forget(self, owned: tuple[int, ...]) -> None:
+        self._owned = owned
+        self._next.clear()
+        self._changed = self._sought = True
+
+    def _advance(self, messages: list[Message]) -> None:
+        """Move `_next` past what was read, transaction markers and aborted records included."""
+        if not messages and not self._next:
+            return
+        for each in self._consumer.position([self._at(number) for number in self._next]):
+            self._next[each.partition] = max(self._next[each.partition], each.offset)
+
+    def _raise_error_of(self, message: Message) -> None:
+        error = message.error()
+        if error is None:
+            return
+        standing = dict(self._next)
+        self._forget(self._owned)
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            number = message.partition()
+            raise Refused(
+                f"partition {number} of {self._topic} does not have offset {standing.get(number or 0)} (any more):"
+                " the log was trimmed or emptied behind the store's back. Restore a backup that is not older"
+                f" than the log (`rapport restore`). Kafka says: {reason_of(error)}"
+            )
+        raise self._cluster.unavailable("nothing can be polled", error)
+
+    def _transact(
+        self, producer: Producer, records: Sequence[NewRecord], offsets: Mapping[int, int], token: Any
+    ) -> None:
+        deadline = time.monotonic() + PUBLISH_SECONDS
+        producer.begin_transaction()
+        for record in records:
+            while True:
+                try:
+                    produce(self._cluster, producer, record)
+                    break
+                except BufferError:
+                    # Back-pressure: let delivery reports make room.
+                    producer.poll(_BACK_PRESSURE_SECONDS)
+                    _left(deadline)
+        producer.poll(0)
+        if offsets:
+            ends = [self._at(number, offset) for number, offset in sorted(offsets.items())]
+            producer.send_offsets_to_transaction(ends, token, _left(deadline))
+        producer.commit_transaction(_left(deadline))
+
+    def _open_producer(self) -> Producer:
+        if self._producer is None:
+            producer = self._cluster.producer(
+                {"client.id": f"{self._cluster.prefix}rapport-work-{self._instance}", "linger.ms": 0},
+                {
+                    "transactional.id": f"{self._cluster.group_id()}-{self._instance}",
+                    "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                },
+            )
+            try:
+                producer.init_transactions(KAFKA_SECONDS)
+            except KafkaException as error:
+                raise self._cluster.unavailable("no transaction can be prepared", error) from error
+            self._producer = producer
+        return self._producer
+
+    def _drop_producer(self) -> None:
+        """Destroy it with all it has queued; never `close()`, which would abort and flush, waiting for brokers."""
+        self._failed = True
+        if self._producer is not None:
+            self._producer.purge()
+            self._producer = None
+
+    def _on_tick(self, error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            self._lose_tick(reason_of(error))
+
+    def _lose_tick(self, reason: str) -> None:
+        self.ticks_lost += 1
+        _logger.warning("a tick was not written: %s", reason)
+
+    def _at(self, partition: int, offset: int = -1001) -> TopicPartition:
+        return TopicPartition(self._topic, partition, offset)
+
+
+def _left(deadline: float) -> float:
+    """Seconds until the deadline. Raises KafkaException when it has passed."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"not done in {PUBLISH_SECONDS:g} s"))
+    return left
