@@ -187,9 +187,11 @@ function loginPage() {
       const { name } = PEOPLE.find((p) => p.user_id === user_id);
       localStorage.setItem('shop_user', JSON.stringify({ user_id, user_hash, name }));
       const wording = find('offers-wording').textContent;
-      const consents = form.offers.checked
-        ? [{ channel: 'site', purpose: 'marketing', granted: true, wording, place: location.pathname }] : undefined;
-      await shopTracking.identify(user_id, { name, email: user_id + '@example.com', consents }, user_hash);
+      await shopTracking.identify(user_id, { name, email: user_id + '@example.com' }, user_hash);
+      if (form.offers.checked) {
+        const proof = { channel: 'site', purpose: 'marketing', wording, place: location.href };
+        await shopTracking.track('Consent Granted', proof);
+      }
       location.assign('./');
     } catch (problem) {
       find('login-problem').textContent = problem.message;
@@ -204,7 +206,6 @@ basket.showCount();
 const user = loggedIn();
 if (user) {
   find('account').textContent = user.name;
-  // An SDK beside rapport.js has no place to keep the hash, so every page says it.
-  if (window.shopTracking.keepsNoHash) window.rapport.push(['use', { userHash: user.user_hash }]);
+  shopTracking.known(user.user_hash);
 }
 PAGES[document.body.dataset.page](new URLSearchParams(location.search));

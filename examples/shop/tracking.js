@@ -33,6 +33,7 @@
     window.shopTracking = {
       track: (event, properties) => window.rapport.push(['track', event, properties]),
       identify: (userId, traits, userHash) => window.rapport.push(['identify', userId, traits, { userHash }]),
+      known: () => {}, // rapport.js keeps the hash itself
       reset: () => window.rapport.push(['reset']),
     };
     return;
@@ -47,15 +48,20 @@
     resolve(); // not with the SDK: it is a promise itself, of something else
   }));
   load('/rapport.js', { 'data-write-key': writeKey, 'data-track': 'off' });
+  let options;
+  function known(userHash) { // the SDK has no place for it but each event's context
+    options = { context: { userHash } };
+    window.rapport.push(['use', { userHash }]);
+  }
   window.shopTracking = {
-    keepsNoHash: true,
-    track: (event, properties) => loaded.then(() => window.analytics.track(event, properties)),
+    known,
+    track: (event, properties) => loaded.then(() => window.analytics.track(event, properties, options)),
     identify: (userId, traits, userHash) => {
-      window.rapport.push(['use', { userHash }]); // the SDK has no place for it outside an event's context
-      return loaded.then(() => window.analytics.identify(userId, traits, { context: { userHash } }));
+      known(userHash);
+      return loaded.then(() => window.analytics.identify(userId, traits, options));
     },
     reset: () => {
-      window.rapport.push(['use', { userHash: undefined }]);
+      known(undefined);
       return loaded.then(() => window.analytics.reset());
     },
   };

@@ -6,7 +6,7 @@
  * Attributes: data-host and data-stream-host (default: where this file came from), data-page="off" (no page
  * view of its own), data-track="off" (another SDK tracks; this file only opens the site stream, under that
  * SDK's ids), data-consent="wait" (stores, sends and opens nothing until rapport.consent({...: true})).
- * Before it has loaded: window.rapport = window.rapport || []; rapport.push(['track', 'Product Viewed', {...}]).
+ * Before it has loaded: window.rapport = window.rapport || []; rapport.push(['track', 'Cart Viewed', {...}]).
  *
  * Laws: nothing is kept that the collector has answered for, nothing is forgotten that it has not; a retry
  * has the same messageId; what comes from the network is shown as text, never as markup; plain ES2018.
@@ -258,10 +258,13 @@
     return fetch(host + path, {
       method: 'POST', body, headers: { 'Content-Type': 'text/plain' }, credentials: 'omit',
       redirect: 'error', keepalive: body.length < BATCH_BYTES, signal: aborter.signal,
-    }).then((response) => response.json().then(
-      (answer) => ({ status: response.status, answer, after: response.headers.get('Retry-After') }),
-      () => ({ status: response.ok ? 0 : response.status, answer: {}, after: response.headers.get('Retry-After') }),
-    )).catch(() => ({ status: 0, answer: {}, after: null })).finally(() => clearTimeout(limit));
+    }).then((response) => {
+      const after = response.headers.get('Retry-After');
+      return response.json().then(
+        (answer) => ({ status: response.status, answer: answer || {}, after }),
+        () => ({ status: response.ok ? 0 : response.status, answer: {}, after }),
+      );
+    }).catch(() => ({ status: 0, answer: {}, after: null })).finally(() => clearTimeout(limit));
   }
   const passing = (status) => status === 0 || status === 408 || status === 429 || status >= 500;
 
@@ -345,7 +348,8 @@
     const whose = (streamOf = JSON.stringify(me));
     let kept = read('token');
     if (renew || !kept || kept.whose !== whose || kept.until < Date.now()) {
-      const { status, answer, after } = await post('/v1/stream/token', JSON.stringify(Object.assign({ writeKey }, me)));
+      const asked = JSON.stringify(Object.assign({ writeKey }, me));
+      const { status, answer, after } = await post('/v1/stream/token', asked);
       if (mine !== turn) return;
       if (status !== 200 || !answer.token) {
         if (passing(status) || status === 200) reopenLater(after);
@@ -398,15 +402,16 @@
       }
     }).indexOf(false) < 0;
   }
-  const openVouchers = () => (read('vouchers') || []).filter((v) => !v.expires_at || v.expires_at > Date.now());
+  const over = (voucher) => voucher.expires_at && voucher.expires_at < Date.now();
+  const openVouchers = () => (read('vouchers') || []).filter((v) => !over(v));
   const dropVoucher = (id) => write('vouchers', openVouchers().filter((v) => v.id !== id));
 
   function receive(name, detail) {
     const shown = read('shown') || [];
     const mark = name + ':' + detail.id;
     if (!detail.id || shown.indexOf(mark) >= 0) return;
-    const over = detail.expires_at && detail.expires_at < Date.now();
-    if (name === 'voucher' && (over || shown.indexOf('revoked:' + detail.id) >= 0)) return;
+    if (detail.not_after && detail.not_after < Date.now()) return;
+    if (name === 'voucher' && (over(detail) || shown.indexOf('revoked:' + detail.id) >= 0)) return;
     write('shown', shown.concat(mark).slice(-SHOWN_IDS));
     if (name === 'revoked') {
       dropVoucher(detail.id);
@@ -453,7 +458,7 @@
     .prompt p { margin-top: .25rem; }
     .row { display: flex; flex-wrap: wrap; gap: .6rem; margin-top: .9rem; }
     .voucher { pointer-events: auto; align-self: stretch; }
-    .strip { display: flex; flex-wrap: wrap; align-items: center; justify-content: center; gap: .5rem 1.1rem;
+    .strip { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem 1.1rem;
       padding: .8rem 3.6rem .8rem 1.2rem; position: relative; background: #10302a; color: #fff; }
     .strip div { min-width: 0; }
     .small { font-size: .88em; opacity: .85; }
@@ -467,7 +472,9 @@
       border-color: transparent; color: inherit; font-size: 1.3em; line-height: 1.2; }
     .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
     @media (prefers-reduced-motion: no-preference) {
-      .prompt, .strip { animation: in .25s ease-out; } @keyframes in { from { opacity: 0; transform: translateY(12px); } } }
+      .prompt, .strip { animation: in .25s ease-out; }
+      @keyframes in { from { opacity: 0; transform: translateY(12px); } } }
+    @media (min-width: 40rem) { .strip { justify-content: center; } }
     @media print { :host { display: none; } }`;
   let parts = null;
 
@@ -509,6 +516,9 @@
     parts.heard.textContent = '';
     if (hadFocus && parts.before && parts.before.isConnected) parts.before.focus();
   }
+  const button = (cls, words, onclick, more) => element(
+    'button', Object.assign({ type: 'button', class: cls, onclick }, more), words,
+  );
   function showPrompt(prompt) {
     stage();
     hidePrompt();
@@ -520,23 +530,25 @@
     element('h2', { id: 'title' }, texts.help),
     words && element('p', { id: 'words' }, words),
     element('div', { class: 'row' },
-      element('button', { type: 'button', class: 'main', onclick: () => { hidePrompt(); startChat(prompt); } }, texts.chat),
-      element('button', { type: 'button', onclick: () => { hidePrompt(); call('declined', prompt); } }, texts.decline)));
+      button('main', texts.chat, () => { hidePrompt(); startChat(prompt); }),
+      button('', texts.decline, () => { hidePrompt(); call('declined', prompt); })));
     if (words) parts.prompt.setAttribute('aria-describedby', 'words');
     parts.root.insertBefore(parts.prompt, parts.voucher);
     parts.heard.textContent = texts.help + ' ' + words; // it does not take the focus, so it is said aloud
   }
   function describe(v) {
-    const money = (cents) => (cents / 100).toLocaleString(undefined, { style: 'currency', currency: v.currency || 'EUR' });
-    const amount = v.discount_percent ? v.discount_percent + ' %' : v.discount_cents ? money(v.discount_cents) : '';
+    const style = { style: 'currency', currency: v.currency || 'EUR' };
+    const money = (cents) => (cents / 100).toLocaleString(undefined, style);
+    const day = (ms) => new Date(ms).toLocaleDateString(undefined, { day: 'numeric', month: 'long' });
+    const amount = v.discount_percent ? v.discount_percent + ' %' : v.discount_cents && money(v.discount_cents);
     return [
       amount && amount + ' ' + texts.off + (v.category ? ' ' + v.category : ''),
       v.minimum_spend_cents && texts.from + ' ' + money(v.minimum_spend_cents),
-      v.expires_at && texts.until + ' ' + new Date(v.expires_at).toLocaleDateString(undefined, { day: 'numeric', month: 'long' }),
+      v.expires_at && texts.until + ' ' + day(v.expires_at),
     ].filter((part) => part).join(' · ');
   }
-  function copyCode(code, button) {
-    const said = () => { button.textContent = texts.copied; };
+  function copyCode(code, pressed) {
+    const said = () => { pressed.textContent = texts.copied; };
     const byHand = () => {
       const field = element('textarea', { class: 'heard', readonly: '' }, code);
       parts.root.append(field);
@@ -553,15 +565,14 @@
     stage();
     parts.voucher.textContent = '';
     if (!voucher) return;
-    const copy = element('button', { type: 'button', class: 'main', onclick: () => copyCode(voucher.code, copy) }, texts.copy);
+    const copy = button('main', texts.copy, () => copyCode(voucher.code, copy));
     parts.voucher.append(element('div', { class: 'strip' },
-      element('div', {}, element('h2', {}, voucher.text || texts.voucher), element('p', { class: 'small' }, describe(voucher)),
+      element('div', {},
+        element('h2', {}, voucher.text || texts.voucher),
+        element('p', { class: 'small' }, describe(voucher)),
         voucher.redeemable === false && element('p', { class: 'small' }, texts.example)),
       element('code', {}, voucher.code), copy,
-      element('button', {
-        type: 'button', class: 'x', 'aria-label': texts.close,
-        onclick: () => { dropVoucher(voucher.id); showVoucher(); },
-      }, '×')));
+      button('x', '×', () => { dropVoucher(voucher.id); showVoucher(); }, { 'aria-label': texts.close })));
   }
   function hideAll() {
     hidePrompt();

@@ -7,22 +7,24 @@ for it, so the others can be run against a real Rapport by giving `site` another
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from stand_in import WRITE_KEY, StandIn
+
+from web.library import library_page
+from web.stand_in import StandIn
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
 ]
 
 
@@ -64,28 +66,6 @@ def page(context: BrowserContext) -> Iterator[Page]:
     assert not problems
 
 
-def library_page(site: StandIn, page: Page, query: str = "", path: str = "/blank", **attributes: str) -> None:
-    """An empty page of the site with rapport.js on it, as a website would load it."""
-    page.goto(site.url + path + query)
-    load_library(site, page, **attributes)
-
-
-def load_library(site: StandIn, page: Page, **attributes: str) -> None:
-    given = {"data-write-key": WRITE_KEY, **{k.replace("_", "-"): v for k, v in attributes.items()}}
-    page.evaluate(
-        """([src, given]) => new Promise((resolve, reject) => {
-            const script = document.createElement('script');
-            script.async = true;
-            Object.entries(given).forEach(([name, value]) => script.setAttribute(name, value));
-            script.onload = resolve;
-            script.onerror = reject;
-            script.src = src;
-            document.head.append(script);
-        })""",
-        [site.url + "/rapport.js", given],
-    )
-
-
 @pytest.fixture
 def open_library(site: StandIn, page: Page) -> Callable[..., Page]:
     def opened(query: str = "", **attributes: str) -> Page:
@@ -101,19 +81,3 @@ def streaming(site: StandIn, open_library: Callable[..., Page]) -> Page:
     page = open_library()
     site.wait_until(lambda: site.stream_opens)
     return page
-
-
-def track(page: Page, event: str, properties: dict[str, Any] | None = None) -> None:
-    page.evaluate("([event, properties]) => rapport.track(event, properties)", [event, properties or {}])
-
-
-QUEUES = "Object.keys(localStorage).filter((key) => key.startsWith('rapport_queue_'))"
-
-
-def queued(page: Page) -> list[dict[str, Any]]:
-    """What rapport.js still has to deliver, of all its pages."""
-    return page.evaluate(QUEUES + ".flatMap((key) => JSON.parse(localStorage.getItem(key)).entries)")
-
-
-def wait_for_empty_queue(page: Page) -> None:
-    page.wait_for_function(QUEUES + ".length === 0")

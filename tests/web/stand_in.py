@@ -14,7 +14,6 @@ import hashlib
 import hmac
 import json
 import mimetypes
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -24,11 +23,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from web.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "pipeline" / "web" / "rapport.js"
@@ -50,6 +50,7 @@ CORS = {
     "Access-Control-Expose-Headers": "Retry-After",
 }
 
+LINE = ("product_id", "name", "category", "price", "quantity")
 SHORT_TYPES = {"t": "track", "i": "identify", "p": "page", "s": "screen", "g": "group", "a": "alias"}
 
 
@@ -122,9 +123,7 @@ class StandIn:
         self._event_number = 0
         self._changed = threading.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._socket = socket.socket()
-        self._socket.bind(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = ""
 
     # ---- what a test asks
 
@@ -137,8 +136,9 @@ class StandIn:
         """Wait for what arrives; the condition is looked at again after each request, not on a clock."""
         with self._changed:
             if not self._changed.wait_for(condition, seconds):
-                names = [(a.path, a.status, [e.get("event") or e.get("type") for e in a.events()])
-                         for a in self.arrivals]
+                names = [
+                    (a.path, a.status, [e.get("event") or e.get("type") for e in a.events()]) for a in self.arrivals
+                ]
                 raise AssertionError(f"not within {seconds} s; arrived: {names}")
         return condition()
 
@@ -161,28 +161,15 @@ class StandIn:
 
     @contextmanager
     def running(self) -> Iterator[StandIn]:
-        config = uvicorn.Config(self._app(), log_level="error", lifespan="off", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        started = threading.Event()
-
-        async def serve() -> None:
-            self._loop = asyncio.get_running_loop()
-            started.set()
-            await server.serve(sockets=[self._socket])
-
-        thread = threading.Thread(target=lambda: asyncio.run(serve()), name="stand-in", daemon=True)
-        thread.start()
-        started.wait(10)
-        try:
-            yield self
-        finally:
-            self._to_streams(None)
-            server.should_exit = True
-            thread.join(10)
-            self._socket.close()
+        with serving(self._app()) as self.url:
+            try:
+                yield self
+            finally:
+                self._to_streams(None)
 
     def _to_streams(self, text: str | None) -> None:
-        assert self._loop is not None
+        if self._loop is None:
+            return  # nobody has opened a stream yet
 
         def put() -> None:
             for queue in self._streams.values():
@@ -198,22 +185,24 @@ class StandIn:
     # ---- routes
 
     def _app(self) -> Starlette:
-        return Starlette(routes=[
-            Route("/v1/stream/token", self._token, methods=["POST"]),
-            Route("/v1/stream", self._stream),
-            Route("/v1/projects/{key}/settings", self._settings),
-            Route("/sourceConfig/", self._source_config),
-            Route("/sourceConfig", self._source_config),
-            Route("/rapport.js", self._library),
-            Route("/shop/login", self._login, methods=["POST"]),
-            Route("/shop/order", self._order, methods=["POST"]),
-            Route("/shop/vendor/{name:path}", self._vendor),
-            Route("/shop/{name:path}", self._shop),
-            Route("/vendor/rudder.js", self._rudder),
-            Route("/blank", self._blank),
-            Route("/{rest:path}", self._collect, methods=["POST"]),
-            Route("/{rest:path}", self._preflight, methods=["OPTIONS"]),
-        ])
+        return Starlette(
+            routes=[
+                Route("/v1/stream/token", self._token, methods=["POST"]),
+                Route("/v1/stream", self._stream),
+                Route("/v1/projects/{key}/settings", self._settings),
+                Route("/sourceConfig/", self._source_config),
+                Route("/sourceConfig", self._source_config),
+                Route("/rapport.js", self._library),
+                Route("/shop/login", self._login, methods=["POST"]),
+                Route("/shop/order", self._order, methods=["POST"]),
+                Route("/shop/vendor/{name:path}", self._vendor),
+                Route("/shop/{name:path}", self._shop),
+                Route("/vendor/rudder.js", self._rudder),
+                Route("/blank", self._blank),
+                Route("/{rest:path}", self._collect, methods=["POST"]),
+                Route("/{rest:path}", self._preflight, methods=["OPTIONS"]),
+            ]
+        )
 
     async def _collect(self, request: Request) -> Response:
         raw = await request.body()
@@ -224,8 +213,9 @@ class StandIn:
         metrics = request.url.path == "/v1/m"
         answer = self.next_answers.pop(0) if self.next_answers and not metrics else None
         status = answer.status if answer else 200
-        arrival = Arrival(request.method, request.url.path, parse_qs(request.url.query),
-                          dict(request.headers), raw, body, status)
+        arrival = Arrival(
+            request.method, request.url.path, parse_qs(request.url.query), dict(request.headers), raw, body, status
+        )
         if not metrics:
             self._note(lambda: self.arrivals.append(arrival))
         if answer:
@@ -249,11 +239,11 @@ class StandIn:
         token = request.query_params.get("token", "")
         if token not in self._tokens or token in self.ended_tokens:
             return JSONResponse({"code": "token_expired", "message": "ask for a new one"}, 401, CORS)
+        self._loop = asyncio.get_running_loop()
         self._stream_number += 1
         name = f"{token}/{self._stream_number}"
         queue: asyncio.Queue[str | None] = asyncio.Queue()
-        opened = {**dict(request.query_params),
-                  "last-event-id-header": request.headers.get("last-event-id", "")}
+        opened = {**dict(request.query_params), "last-event-id-header": request.headers.get("last-event-id", "")}
 
         async def lines() -> AsyncIterator[str]:
             self._streams[name] = queue
@@ -269,14 +259,27 @@ class StandIn:
         return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
 
     async def _settings(self, request: Request) -> Response:
-        segment = {"apiKey": request.path_params["key"], "unbundledIntegrations": [],
-                   "addBundledMetadata": True, "apiHost": request.url.netloc + "/v1", "protocol": "http"}
+        segment = {
+            "apiKey": request.path_params["key"],
+            "unbundledIntegrations": [],
+            "addBundledMetadata": True,
+            "apiHost": request.url.netloc + "/v1",
+            "protocol": "http",
+        }
         return JSONResponse({"integrations": {"Segment.io": segment}, "plan": {}}, 200, CORS)
 
     async def _source_config(self, request: Request) -> Response:
         key = request.query_params.get("writeKey", "source")
-        source = {"id": key, "name": "shop", "writeKey": key, "enabled": True, "workspaceId": "rapport",
-                  "config": {}, "connections": [], "destinations": []}
+        source = {
+            "id": key,
+            "name": "shop",
+            "writeKey": key,
+            "enabled": True,
+            "workspaceId": "rapport",
+            "config": {},
+            "connections": [],
+            "destinations": [],
+        }
         return JSONResponse({"source": source}, 200, CORS)
 
     async def _library(self, _request: Request) -> Response:
@@ -310,7 +313,7 @@ class StandIn:
         return JSONResponse({"success": True, "user_id": user_id, "user_hash": user_hash(user_id)})
 
     async def _order(self, request: Request) -> Response:
-        """What the shop's own server does: prices from its own list, the same answer for the same checkout."""
+        """What the shop's own server does: its own prices, the same answer for the same checkout."""
         asked = await request.json()
         if asked.get("user_id") and asked.get("user_hash") != user_hash(asked["user_id"]):
             return JSONResponse({"code": "bad_user_hash", "message": "Please log in again."}, 403)
@@ -319,14 +322,21 @@ class StandIn:
             return JSONResponse({"code": "voucher_refused", "message": "This code is not valid."}, 409)
         known = self.orders.get(asked["checkout_id"])
         if known is None:
-            prices = {p["product_id"]: p for p in json.loads((SHOP / "products.json").read_text())["products"]}
+            catalogue = json.loads((SHOP / "products.json").read_text())
+            prices = {p["product_id"]: p for p in catalogue["products"]}
             lines = [{**prices[p["product_id"]], "quantity": p["quantity"]} for p in asked["products"]]
             subtotal = round(sum(line["price"] * line["quantity"] for line in lines), 2)
             discount = round(subtotal * 0.1, 2) if coupon else 0
-            known = {"success": True, "order_id": f"order-{int(time.time() * 1000)}-{len(self.orders) + 1}",
-                     "checkout_id": asked["checkout_id"], "currency": "EUR", "subtotal": subtotal,
-                     "discount": discount, "coupon": coupon, "total": round(subtotal - discount, 2),
-                     "products": [{k: line[k] for k in ("product_id", "name", "category", "price", "quantity")}
-                                  for line in lines]}
+            known = {
+                "success": True,
+                "order_id": f"order-{int(time.time() * 1000)}-{len(self.orders) + 1}",
+                "checkout_id": asked["checkout_id"],
+                "currency": "EUR",
+                "subtotal": subtotal,
+                "discount": discount,
+                "coupon": coupon,
+                "total": round(subtotal - discount, 2),
+                "products": [{k: line[k] for k in LINE} for line in lines],
+            }
             self.orders[asked["checkout_id"]] = known
         return JSONResponse(known)

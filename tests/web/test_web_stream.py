@@ -4,27 +4,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from conftest import library_page, load_library
 from playwright.sync_api import BrowserContext, Page, expect
-from stand_in import WRITE_KEY, Answer, StandIn
+
+from web.library import library_page, load_library
+from web.stand_in import WRITE_KEY, Answer, StandIn, user_hash
 
 Opener = Callable[..., Page]
 SEGMENT_ID = "4f6b1f0e-7c9c-4f57-9a59-0b7f7f4f3b11"
 
 
 def prompt(number: int = 1, **more: Any) -> dict[str, Any]:
-    return {"id": f"prompt-{number}", "reason": "hesitates", "category": "coffee", "product_id": "c-01",
-            "text": "Our roaster is here and glad to answer.", **more}
+    return {
+        "id": f"prompt-{number}",
+        "reason": "hesitates",
+        "category": "coffee",
+        "product_id": "c-01",
+        "text": "Our roaster is here and glad to answer.",
+        **more,
+    }
 
 
 def voucher(number: int = 1, **more: Any) -> dict[str, Any]:
-    return {"id": f"voucher-{number}", "code": f"GOOD-{number}-ABCD-EFGH", "campaign": "win-back",
-            "discount_percent": 10, "discount_cents": 0, "currency": "EUR", "minimum_spend_cents": 2000,
-            "category": "coffee", "expires_at": int(time.time() * 1000) + 86_400_000,
-            "text": "Nice to see you again", "redeemable": True, **more}
+    return {
+        "id": f"voucher-{number}",
+        "code": f"GOOD-{number}-ABCD-EFGH",
+        "campaign": "win-back",
+        "discount_percent": 10,
+        "discount_cents": 0,
+        "currency": "EUR",
+        "minimum_spend_cents": 2000,
+        "category": "coffee",
+        "expires_at": int(time.time() * 1000) + 86_400_000,
+        "text": "Nice to see you again",
+        "redeemable": True,
+        **more,
+    }
 
 
 def test_token_is_asked_for_this_browser(site: StandIn, streaming: Page) -> None:
@@ -47,7 +65,8 @@ def test_prompt_appears_and_escape_closes_it_for_good(site: StandIn, streaming: 
 
 
 def test_prompt_does_not_take_the_focus_but_can_have_it(site: StandIn, streaming: Page) -> None:
-    streaming.evaluate("document.body.append(document.createElement('input')); document.querySelector('input').focus()")
+    streaming.evaluate("""document.body.append(document.createElement('input'));
+                          document.querySelector('input').focus()""")
     site.push("prompt", prompt())
     dialog = streaming.get_by_role("dialog")
     expect(dialog).to_be_visible()
@@ -114,8 +133,10 @@ def test_a_revoked_voucher_goes_and_one_that_is_over_never_comes(site: StandIn, 
     assert streaming.get_by_text("GOOD-2").count() == 0
 
 
-@pytest.mark.parametrize("nasty", ["<img src=x onerror='window.hit=1'>", "<script>window.hit=1</script>",
-                                   "</code><svg onload=window.hit=1>"])
+@pytest.mark.parametrize(
+    "nasty",
+    ["<img src=x onerror='window.hit=1'>", "<script>window.hit=1</script>", "</code><svg onload=window.hit=1>"],
+)
 def test_markup_from_the_network_stays_text(site: StandIn, streaming: Page, nasty: str) -> None:
     site.push("voucher", voucher(text=nasty, code=nasty, category=nasty))
     site.push("prompt", prompt(text=nasty))
@@ -156,11 +177,16 @@ def test_login_and_logout_change_the_stream(site: StandIn, streaming: Page) -> N
     expect(streaming.get_by_text("GOOD-1-ABCD-EFGH")).to_have_count(0)
 
 
+def more_streams_than(site: StandIn, number: int) -> bool:
+    return len(site.stream_opens) > number
+
+
 def test_one_stream_for_all_tabs(site: StandIn, streaming: Page) -> None:
     tabs = [streaming.context.new_page() for _ in range(4)]
-    for number, tab in enumerate(tabs):
+    for tab in tabs:
+        opened = len(site.stream_opens)
         library_page(site, tab)
-        site.wait_until(lambda wanted=number + 2: len(site.stream_opens) >= wanted)
+        site.wait_until(partial(more_streams_than, site, opened))
     site.push("prompt", prompt())
     expect(tabs[-1].get_by_role("dialog")).to_be_visible()
     assert sum(tab.get_by_role("dialog").count() for tab in [streaming, *tabs]) == 1
@@ -193,14 +219,22 @@ def test_log_in_beside_the_segment_sdk(site: StandIn, page: Page) -> None:
     page.goto(site.url + "/shop/login.html?sdk=segment")
     site.wait_until(lambda: site.stream_opens)
     page.get_by_label("Ada").check()
+    page.get_by_label("Show me vouchers").check()
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("**/shop/")
     site.wait_until(lambda: any(t.get("userId") == "ada" and t.get("userHash") for t in site.token_requests))
     assert site.events("identify")[0]["userId"] == "ada"
+    site.wait_until(lambda: site.events("Consent Granted"))
+    [granted] = site.events("Consent Granted")
+    assert granted["context"]["userHash"] == user_hash("ada")
+    assert (granted["properties"]["channel"], granted["properties"]["purpose"]) == ("site", "marketing")
+    assert granted["properties"]["wording"].startswith("Show me vouchers")
 
 
 @pytest.mark.parametrize("stored", [f'"{SEGMENT_ID}"', SEGMENT_ID])
-def test_segments_id_is_read_in_both_its_forms(site: StandIn, page: Page, context: BrowserContext, stored: str) -> None:
+def test_segments_id_is_read_in_both_its_forms(
+    site: StandIn, page: Page, context: BrowserContext, stored: str
+) -> None:
     if stored.startswith('"'):
         context.add_init_script(f"localStorage.setItem('ajs_anonymous_id', '{stored}')")
     else:
@@ -215,5 +249,4 @@ def test_ids_can_be_given_by_the_page(site: StandIn, page: Page) -> None:
     library_page(site, page, data_track="off")
     page.evaluate("rapport.use({anonymousId: 'a-7', userId: 'u-7', userHash: 'h-7'})")
     site.wait_until(lambda: site.stream_opens)
-    assert site.token_requests == [
-        {"writeKey": WRITE_KEY, "anonymousId": "a-7", "userId": "u-7", "userHash": "h-7"}]
+    assert site.token_requests == [{"writeKey": WRITE_KEY, "anonymousId": "a-7", "userId": "u-7", "userHash": "h-7"}]

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from conftest import library_page, load_library, queued, track, wait_for_empty_queue
 from playwright.sync_api import Page
-from stand_in import LIBRARY, WRITE_KEY, Answer, StandIn
+
+from web.library import library_page, load_library, queued, track, wait_for_empty_queue
+from web.stand_in import LIBRARY, WRITE_KEY, Answer, StandIn
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 Opener = Callable[..., Page]
@@ -31,7 +32,8 @@ def test_library_reads_no_markup_and_evaluates_nothing() -> None:
 
 
 def test_page_view_says_where_from_and_with_what(site: StandIn, open_library: Opener) -> None:
-    page = open_library("?utm_source=news&utm_campaign=spring&utm_medium=email&x=1")
+    search = "?utm_source=news&utm_campaign=spring&utm_medium=email&x=1"
+    page = open_library(search)
     site.wait_until(lambda: site.events("page"))
     [event] = site.events("page")
     assert UUID4.fullmatch(event["messageId"])
@@ -39,8 +41,11 @@ def test_page_view_says_where_from_and_with_what(site: StandIn, open_library: Op
     assert "userId" not in event
     context = event["context"]
     assert context["page"] == {
-        "path": "/blank", "referrer": "", "search": "?utm_source=news&utm_campaign=spring&utm_medium=email&x=1",
-        "title": "blank", "url": page.url,
+        "path": "/blank",
+        "referrer": "",
+        "search": search,
+        "title": "blank",
+        "url": page.url,
     }
     assert context["campaign"] == {"source": "news", "name": "spring", "medium": "email"}
     assert (context["locale"], context["timezone"]) == ("en-IE", "Europe/Dublin")
@@ -67,14 +72,25 @@ def test_shop_pages_tell_what_was_viewed_added_and_bought(site: StandIn, page: P
     page.get_by_role("button", name="Place the order").click()
     page.wait_for_url("**/thanks.html")
     site.wait_until(lambda: site.events("Order Completed"))
-    names = ["Product List Viewed", "Product Viewed", "Product Added", "Cart Viewed", "Checkout Started",
-             "Order Completed"]
+    names = [
+        "Product List Viewed",
+        "Product Viewed",
+        "Product Added",
+        "Cart Viewed",
+        "Checkout Started",
+        "Order Completed",
+    ]
     for name in names:
         assert len(ids(site.events(name))) == 1, name
     [viewed] = site.events("Product Viewed")
     assert viewed["properties"] == {
-        "product_id": "c-01", "name": "Morning Blend", "category": "coffee", "price": 8.9, "currency": "EUR",
-        "quantity": 1, "url": site.url + "/shop/product.html?id=c-01",
+        "product_id": "c-01",
+        "name": "Morning Blend",
+        "category": "coffee",
+        "price": 8.9,
+        "currency": "EUR",
+        "quantity": 1,
+        "url": site.url + "/shop/product.html?id=c-01",
     }
     assert site.events("Product Added")[0]["properties"]["quantity"] == 2
     order = site.events("Order Completed")[0]["properties"]
@@ -102,8 +118,7 @@ def test_retry_after_is_waited_for_also_by_new_events(faults: StandIn, open_libr
     track(page, "Product Viewed")
     faults.wait_until(lambda: faults.events("Product Viewed"))
     assert [a.status for a in faults.arrivals] == [429, 200]
-    between = page.evaluate("([a, b]) => Date.parse(b) - Date.parse(a)",
-                            [a.body["sentAt"] for a in faults.arrivals])
+    between = page.evaluate("([a, b]) => Date.parse(b) - Date.parse(a)", [a.body["sentAt"] for a in faults.arrivals])
     assert between >= 1900
 
 
@@ -160,7 +175,8 @@ def test_leaving_the_page_sends_what_is_left(site: StandIn, open_library: Opener
 def test_leaving_with_much_left_stays_under_the_browsers_limit(site: StandIn, open_library: Opener) -> None:
     page = open_library()
     site.wait_until(lambda: site.events("page"))
-    page.evaluate("""for (let n = 0; n < 40; n++) rapport.track('Product Viewed', {n, text: 'x'.repeat(3000)});
+    page.evaluate("""const text = 'x'.repeat(3000);
+                     for (let n = 0; n < 40; n++) rapport.track('Product Viewed', {n, text});
                      location.assign('about:blank')""")
     page.wait_for_url("about:blank")
     site.wait_until(lambda: site.events("Product Viewed"))
@@ -222,7 +238,7 @@ def test_global_privacy_control_is_passed_on(site: StandIn, page: Page) -> None:
 
 
 def test_refused_storage_falls_back_to_a_cookie(site: StandIn, page: Page) -> None:
-    page.add_init_script("""Object.defineProperty(window, 'localStorage', {get() { throw new Error('refused'); }})""")
+    page.add_init_script("Object.defineProperty(window, 'localStorage', {get() { throw new Error('no'); }})")
     library_page(site, page)
     library_page(site, page)
     site.wait_until(lambda: len(site.events("page")) == 2)
@@ -247,7 +263,8 @@ def test_nothing_happens_before_consent(site: StandIn, open_library: Opener) -> 
     page.evaluate("rapport.consent({analytics: true, advertising: false})")
     site.wait_until(lambda: site.events("Product Viewed") and site.stream_opens)
     assert site.events("page")[0]["context"]["consent"] == {
-        "categoryPreferences": {"analytics": True, "advertising": False}}
+        "categoryPreferences": {"analytics": True, "advertising": False}
+    }
     page.evaluate("rapport.consent({analytics: false, advertising: false})")
     told = "Segment Consent Preference Updated"
     site.wait_until(lambda: len(site.events(told)) == 2)

@@ -1,0 +1,1 @@
+"""The browser's side, in a real browser: rapport.js and the demo shop, against a stand-in that records."""
