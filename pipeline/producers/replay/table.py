@@ -16,6 +16,7 @@ from itertools import chain
 
 from pipeline.core.events import SERVER, Clickstream, Product, Purchase
 from pipeline.producers.collector.money import minor_units
+from pipeline.producers.collector.names import recognised
 from pipeline.producers.replay.rows import BadFileError, BadRow, BadValueError, Row, legible
 
 FIELDS: Mapping[str, str] = {
@@ -37,7 +38,7 @@ FIELDS: Mapping[str, str] = {
     "referrer": "where the visit came from",
 }
 NEEDED = ("customer", "at")
-ORDER_EVENTS = ("Order Completed", "Order Updated", "Order Refunded", "Order Cancelled")
+ORDER_COMPLETED = "Order Completed"
 DELIMITERS = (",", ";", "\t")
 """The one that the header has most often separates the columns."""
 NOON_HOURS = 12
@@ -93,7 +94,9 @@ def read(lines: Iterable[str], columns: Mapping[str, str], origin: str) -> Itera
             earlier = orders.setdefault(record.message_id, line)
             if earlier != line:
                 expected = f"one row a record (line {earlier} has it already); sum up an order's lines first"
-                raise BadValueError("order_id", record.message_id, expected)
+                raise BadValueError(
+                    "message_id" if "message_id" in names else "order_id", record.message_id, expected
+                )
         except StopIteration:
             return
         except BadValueError as problem:
@@ -130,19 +133,19 @@ def _positions(header: list[str], columns: Mapping[str, str]) -> dict[str, int]:
 def _record(cells: Mapping[str, str], line_id: str) -> Purchase | Clickstream:
     if not cells["customer"]:
         raise BadValueError("customer", "", "a user id")
-    event = cells.get("event") or ORDER_EVENTS[0]
-    if event.startswith("Live Chat"):
-        raise BadValueError("event", event, "an order or a step of a visit (chats: --format segment)")
+    event, kind = recognised(cells.get("event") or ORDER_COMPLETED)
+    if kind not in ("purchase", "product", "click"):
+        raise BadValueError("event", event, "an order or a step of a visit (others: --format segment)")
     at = _time(cells["at"])
-    return _purchase(cells, event, at, line_id) if event in ORDER_EVENTS else _click(cells, event, at, line_id)
+    return _purchase(cells, event, at, line_id) if kind == "purchase" else _click(cells, event, at, line_id)
 
 
 def _purchase(cells: Mapping[str, str], event: str, at: int, line_id: str) -> Purchase:
     order_id = cells.get("order_id", "")
-    if not order_id and event != ORDER_EVENTS[0]:
+    if not order_id and event != ORDER_COMPLETED:
         raise BadValueError("order_id", "", f"the id of the order of this {event!r}")
     currency = _currency(cells)
-    total_cents = _cents("total", cells.get("total", ""), currency, needed=event == ORDER_EVENTS[0])
+    total_cents = _cents("total", cells.get("total", ""), currency, needed=event == ORDER_COMPLETED)
     quantity = _quantity(cells.get("quantity", ""))
     price_cents = _cents("price", cells.get("price", ""), currency) or total_cents // quantity
     product = Product(

@@ -4,11 +4,12 @@ Reads only, through the contract's `Reader`. A partition is read from its end ba
 last record that a producer wrote.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 
 from pipeline.backends.contract import LogRecord, Reader
+from pipeline.codec import Codec, Undecodable
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event, ImportEnded, ImportStarted, Tick, Tracked
 
@@ -28,19 +29,15 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     """The partitions on which this import came to its end."""
 
 
-Decode = Callable[[bytes], Event | Effect | None]
-"""Bytes to a record; None if they are not one (dead letters are the worker's business)."""
-
-
-def tail_of(reader: Reader, decode: Decode, import_id: str) -> Tail:
+def tail_of(reader: Reader, codec: Codec, import_id: str) -> Tail:
     """Look at the end of every partition of `events`. Raises Unavailable if the log cannot be reached."""
     newest: list[int] = []
     imported: dict[int, str] = {}
     ended: set[int] = set()
     for partition in range(reader.partitions()):
-        newest_at, writer = _end_of(reader, decode, partition)
+        newest_at, writer = _end_of(reader, codec, partition)
         if writer == import_id:
-            imported[partition], done = _progress(reader, decode, partition, import_id)
+            imported[partition], done = _progress(reader, codec, partition, import_id)
             if done:
                 ended.add(partition)
         elif newest_at is not None:
@@ -48,23 +45,23 @@ def tail_of(reader: Reader, decode: Decode, import_id: str) -> Tail:
     return Tail(newest_at=max(newest, default=None), imported=imported, ended=frozenset(ended))
 
 
-def _end_of(reader: Reader, decode: Decode, partition: int) -> tuple[int | None, str]:
+def _end_of(reader: Reader, codec: Codec, partition: int) -> tuple[int | None, str]:
     """The newest `received_at` at the partition's end, and the import whose record a producer wrote last there.
 
     Rules may be published at any time and subjects write to each other: that does not say who is writing.
     """
     newest_at: int | None = None
-    for record in _backwards(reader, decode, partition):
+    for record in _backwards(reader, codec, partition):
         newest_at = max(newest_at or 0, getattr(record, "received_at", 0))
         if isinstance(record, Tracked | ImportStarted | ImportEnded | Tick):
             return newest_at, _import_of(record)
     return newest_at, ""
 
 
-def _progress(reader: Reader, decode: Decode, partition: int, import_id: str) -> tuple[str, bool]:
+def _progress(reader: Reader, codec: Codec, partition: int, import_id: str) -> tuple[str, bool]:
     """The last message of the import on this partition ("": none), and whether the import's end stands there."""
     ended = False
-    for record in _backwards(reader, decode, partition):
+    for record in _backwards(reader, codec, partition):
         ended = ended or isinstance(record, ImportEnded)
         if isinstance(record, Tracked):
             return (record.message_id if _import_of(record) == import_id else ""), ended
@@ -78,16 +75,17 @@ def _import_of(record: Event | Effect) -> str:
     return source.removeprefix("import:") if source.startswith("import:") else ""
 
 
-def _backwards(reader: Reader, decode: Decode, partition: int) -> Iterator[Event | Effect]:
+def _backwards(reader: Reader, codec: Codec, partition: int) -> Iterator[Event | Effect]:
     """The partition's records, the last one first, read in blocks that double."""
     start = reader.start_offset(TOPIC, partition)
     until, size = reader.end_offset(TOPIC, partition), FIRST_BLOCK
     while until > start:
         begin = max(start, until - size)
         for stored in reversed(_block(reader, partition, begin, until)):
-            record = decode(stored.value)
-            if record is not None:
-                yield record
+            try:
+                yield codec.decode(stored.value)
+            except Undecodable:
+                continue  # a dead letter is the worker's business
         until, size = begin, size * 2
 
 
