@@ -63,7 +63,7 @@ class Cluster(msgspec.Struct, frozen=True):
         made: AdminClient = self._made(AdminClient, {}, {})
         return made
 
-    def unavailable(self, what: str, error: KafkaException | KafkaError) -> Unavailable:
+    def unavailable(self, what: str, error: Exception | KafkaError) -> Unavailable:
         """The error as one sentence: what could not be done, where, and Kafka's own words."""
         return Unavailable(f"{what}: Kafka at {self.bootstrap} says: {reason_of(error)}")
 
@@ -101,7 +101,7 @@ def record_of(topic: str, message: Message) -> LogRecord:
     )
 
 
-def error_of(error: KafkaException | KafkaError) -> KafkaError | None:
+def error_of(error: Exception | KafkaError) -> KafkaError | None:
     """The KafkaError inside, if there is one."""
     if isinstance(error, KafkaError):
         return error
@@ -109,7 +109,7 @@ def error_of(error: KafkaException | KafkaError) -> KafkaError | None:
     return first if isinstance(first, KafkaError) else None
 
 
-def reason_of(error: KafkaException | KafkaError) -> str:
+def reason_of(error: Exception | KafkaError) -> str:
     """Kafka's name and text of the error."""
     inner = error_of(error)
-    return f"{inner.name()}, {inner.str()}" if inner is not None else str(error)
+    return f"{inner.name()}, {inner.str()}" if inner is not None else str(error) or type(error).__name__

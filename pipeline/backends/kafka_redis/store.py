@@ -126,10 +126,11 @@ class RedisStore:
         """The script's keys and arguments, in its order."""
         here = change.partition
         kept = {key: state for key, state in change.subjects.items() if state is not None}
-        gone = [key for key, state in change.subjects.items() if state is None]
-        timed = {key: due for key, due in change.timers.items() if due}
-        # A subject that is forgotten waits for nothing.
-        untimed = [key for key, due in change.timers.items() if not due]
+        gone = {key: state for key, state in change.subjects.items() if state is None}
+        # A subject that is written or forgotten without a timer waits for nothing.
+        dues = dict.fromkeys(change.subjects, 0) | change.timers
+        timed = {key: due for key, due in dues.items() if due and key not in gone}
+        untimed = [key for key in dues if key not in timed]
         arguments: list[Value] = [
             "" if change.expected_offset is None else change.expected_offset,
             change.next_offset,

@@ -64,7 +64,7 @@ def ensure_topics(cluster: Cluster, wanted: Topics) -> None:
     for name, created in admin.create_topics(missing, operation_timeout=KAFKA_SECONDS).items():
         try:
             created.result(timeout=KAFKA_SECONDS)
-        except KafkaException as error:
+        except (KafkaException, TimeoutError) as error:
             inner = error_of(error)
             # Another process of the shop, started at the same moment, was quicker.
             if inner is None or inner.code() != KafkaError.TOPIC_ALREADY_EXISTS:
@@ -85,14 +85,15 @@ def log_identity(cluster: Cluster) -> str:
     """Cluster id, topic id (KIP-516: a deleted and recreated topic has another) and partition count."""
     admin = cluster.admin()
     topic = cluster.topic(EVENTS)
+    described = admin.describe_topics(TopicCollection([topic]), request_timeout=KAFKA_SECONDS)
+    whole = admin.describe_cluster(request_timeout=KAFKA_SECONDS)
     try:
-        described = admin.describe_topics(TopicCollection([topic]), request_timeout=KAFKA_SECONDS)
         description = described[topic].result(timeout=KAFKA_SECONDS)
-        whole = admin.describe_cluster(request_timeout=KAFKA_SECONDS).result(timeout=KAFKA_SECONDS)
-    except KafkaException as error:
+        cluster_id = whole.result(timeout=KAFKA_SECONDS).cluster_id
+    except (KafkaException, TimeoutError) as error:
         raise cluster.unavailable(f"topic {topic} cannot be described", error) from error
     return (
-        f"Kafka cluster {whole.cluster_id}, topic {topic} with id {description.topic_id}"
+        f"Kafka cluster {cluster_id}, topic {topic} with id {description.topic_id}"
         f" and {len(description.partitions)} partitions"
     )
 
@@ -100,10 +101,12 @@ def log_identity(cluster: Cluster) -> str:
 def active_members(cluster: Cluster) -> int:
     """How many workers are in the group now."""
     group = cluster.group_id()
+    # Kept in a variable: with its client gone, an answer would never come.
+    admin = cluster.admin()
+    asked = admin.describe_consumer_groups([group], request_timeout=KAFKA_SECONDS)
     try:
-        asked = cluster.admin().describe_consumer_groups([group], request_timeout=KAFKA_SECONDS)
         return len(asked[group].result(timeout=KAFKA_SECONDS).members)
-    except KafkaException as error:
+    except (KafkaException, TimeoutError) as error:
         inner = error_of(error)
         if inner is not None and inner.code() == KafkaError.GROUP_ID_NOT_FOUND:
             return 0
