@@ -131,9 +131,9 @@ def _on_timer(profile: "Profile", now: int, rules: Rules) -> Stepped:
     own, cart = profile.chat, profile.activity.cart
     if not 0 < own.idle_due <= now:
         return own, ()
-    rested = replace(own, idle_due=_next_idle(own.cart_touched, own.idle_due, rules))
     if not cart:
-        return rested, ()
+        return replace(own, idle_due=0), ()
+    rested = replace(own, idle_due=_next_idle(own.cart_touched, own.idle_due, rules))
     product_id = max(cart, key=lambda product: (cart[product].added_at, product))
     return rested, [
         _candidate(profile, campaign, _idle(campaign.when, profile), cart[product_id].category, product_id, "")

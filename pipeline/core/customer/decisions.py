@@ -15,7 +15,7 @@ from pipeline.core.customer.notes import Candidate, Fact, Granted, LapseDisprove
 from pipeline.core.effects import NEXT_VISIT, ChatPrompt, Decision, Output
 from pipeline.core.events import HandedOver, RulesChanged, Stimulus, Tracked
 from pipeline.core.identifiers import effect_id, stable_percent
-from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, Rules, WhenHesitating
+from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, Rules, WhenHesitating, WhenLapsed
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
@@ -153,7 +153,7 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, *, fr
     name, occasion = candidate.campaign, candidate.occasion
     if occasion in sitting.issued.get(name, ()):
         last = sitting.answers.get(name)
-        if last is None or last.occasion != occasion:
+        if last is None or last.occasion != occasion or last.outcome == "DEFERRED":
             sitting.answer(name, occasion, "REFUSED", "already_issued", "{}")
         return
     if fresh and isinstance(campaign.do, DoVoucher) and _is_unverified(sitting, campaign):
@@ -164,6 +164,10 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, *, fr
             sitting.pending.append(_waiting(candidate, sitting.claim_until))
         facts = facts_json({"again_at": sitting.claim_until})
         sitting.answer(name, occasion, "DEFERRED", "claim_open", facts)
+        return
+    if not fresh and isinstance(campaign.when, WhenLapsed) and occasion != sitting.profile.purchases.last_order_id:
+        facts = facts_json({"last_order": sitting.profile.purchases.last_order_id})
+        sitting.answer(name, occasion, "REFUSED", "no_longer_lapsed", facts)
         return
     for objection in _CHECKS:
         refusal = objection(sitting, campaign)

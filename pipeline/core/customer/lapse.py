@@ -5,6 +5,7 @@ of kind `lapsed` adds its own under its name. A rule that found the customer lap
 answers it, or a late one shows that it was wrong.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -101,13 +102,14 @@ def _fired(profile: "Profile", now: int, rules: Rules) -> tuple[Lapse, Sequence[
 
 
 def _candidate(rule: str, profile: "Profile", why: LapseReason, threshold: float, horizon_days: int) -> Candidate:
+    p = math.floor(why.p_buys * 10_000) / 10_000  # down: what fell below a threshold must not read like it
     return Candidate(
         campaign=rule,
         occasion=profile.purchases.last_order_id,
-        reason=f"lapsed: chance to buy again within {horizon_days} days fell to {why.p_buys:.4f}",
+        reason=f"lapsed: chance to buy again within {horizon_days} days fell to {p:.4f}",
         facts=facts_json(
             {
-                "p": round(why.p_buys, 4),
+                "p": p,
                 "threshold": threshold,
                 "horizon_days": horizon_days,
                 "orders": profile.purchases.count,
