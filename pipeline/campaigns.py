@@ -69,7 +69,7 @@ def load(folder: Path) -> tuple[Campaign, ...]:
     campaigns: dict[str, Campaign] = {}
     for file in sorted(folder.glob("*.toml")):
         try:
-            campaign = parse(file.read_text(encoding="utf-8"), file)
+            campaign = parse(file.read_text(encoding="utf-8-sig"), file)
         except UnicodeDecodeError as error:
             problems.append(f"{file}: is not UTF-8 text (byte {error.start}); save it as UTF-8")
         except CampaignError as error:
@@ -93,7 +93,7 @@ def parse(text: str, file: Path) -> Campaign:
     problems = list(_problems(table, file.stem))
     if problems:
         raise CampaignError([f"{file}, line {_line(text, path)}: {what}" for path, what in problems])
-    return msgspec.convert(table, Campaign)
+    return from_json(to_json((msgspec.convert(table, Campaign),)))[0]  # as it will arrive: 0 is 0.0 where it may be
 
 
 def to_json(campaigns: tuple[Campaign, ...]) -> bytes:
@@ -155,8 +155,7 @@ def _table(key: str, value: Any) -> Iterator[_Problem]:
         yield (key,), f"`{key}` is {_shown(value)}; it must be a table: [{key}] on a line of its own, its keys below"
     elif key in TABLES:
         yield from _structure(value, TABLES[key], (key,), f"[{key}]")
-    elif value.get("kind") not in KINDS[key]:
-        kinds = list(KINDS[key])
+    elif value.get("kind") not in (kinds := list(KINDS[key])):
         if "kind" in value:
             yield (key, "kind"), f"`kind` of [{key}] is {_shown(value['kind'])}; {_choices(value['kind'], kinds)}"
         else:
@@ -214,8 +213,6 @@ def _choices(found: object, valid: Sequence[str]) -> str:
 
 def _valid(kind: msgspec.inspect.Type) -> str:
     """What a value of this type can be, in words."""
-    if isinstance(kind, msgspec.inspect.Metadata):
-        return _valid(kind.type)
     if isinstance(kind, msgspec.inspect.LiteralType):
         return "one of " + ", ".join(str(value) for value in kind.values)
     if isinstance(kind, msgspec.inspect.IntType | msgspec.inspect.FloatType):
