@@ -94,17 +94,8 @@ def _recorded(purchases: Purchases, event: Purchase) -> tuple[Purchases, Sequenc
     order_id = event.order_id
     known = purchases.orders.get(order_id)
     before = known or Order(0, 0, "")
-    if event.event == "Order Completed":
-        after = _completed(before, event)
-    elif event.event == "Order Updated":
-        after = _with_contents(before, event)
-    elif event.event == "Order Refunded":
-        after = _refunded(before, event)
-    elif event.event == "Order Cancelled":
-        after = replace(before, cancelled=True)
-    else:
-        after = before
-    if after == known or (known is None and after is before):
+    after = _after(before, event)
+    if after == before:
         return purchases, _NOTHING
     notes: tuple[Note, ...] = ()
     if after.stands() and not before.stands():
@@ -114,12 +105,44 @@ def _recorded(purchases: Purchases, event: Purchase) -> tuple[Purchases, Sequenc
     return _with_order(purchases, order_id, before, after), notes
 
 
+def _after(order: Order, event: Purchase) -> Order:
+    """The order after one record of it; of a kind unknown here, it says nothing."""
+    match event.event:
+        case "Order Completed":
+            return _completed(order, event)
+        case "Order Updated":
+            updated = _with_contents(order, event)
+            return updated if _has_contents(updated) else order
+        case "Order Refunded":
+            return _refunded(order, event)
+        case "Order Cancelled":
+            return replace(order, cancelled=True)
+        case _:
+            return order
+
+
 def _completed(order: Order, event: Purchase) -> Order:
-    """The placeholder, completed; an update that came first knows better what is in the order."""
-    if order.at:
-        return order
-    filled = order if order.currency or order.total_cents else _with_contents(order, event)
-    return replace(filled, at=event.occurred_at)
+    """The order, completed; completed before, it stays as it is."""
+    return order if order.at else _joined(order, _with_contents(Order(event.occurred_at, 0, ""), event))
+
+
+def _joined(one: Order, other: Order) -> Order:
+    """What both know of the same order; an update that came before its order knows better what is in it."""
+    completed, rest = (one, other) if one.at or not other.at else (other, one)
+    contents = rest if not rest.at and _has_contents(rest) else completed
+    return Order(
+        at=completed.at,
+        total_cents=contents.total_cents,
+        currency=contents.currency,
+        refunds={**rest.refunds, **completed.refunds},
+        cancelled=one.cancelled or other.cancelled,
+        coupon=contents.coupon or completed.coupon,
+        categories=contents.categories,
+    )
+
+
+def _has_contents(order: Order) -> bool:
+    return bool(order.currency or order.total_cents or order.categories)
 
 
 def _with_contents(order: Order, event: Purchase) -> Order:
@@ -229,11 +252,5 @@ def _merged(own: Purchases, handed: Purchases) -> Purchases:
     merged = replace(own, untrusted=own.untrusted + handed.untrusted)
     for order_id, order in handed.orders.items():
         before = merged.orders.get(order_id) or Order(0, 0, "")
-        after = order if not before.at and order.at else before
-        after = replace(
-            after,
-            refunds={**order.refunds, **before.refunds},
-            cancelled=before.cancelled or order.cancelled,
-        )
-        merged = _with_order(merged, order_id, before, after)
+        merged = _with_order(merged, order_id, before, _joined(before, order))
     return merged

@@ -1,0 +1,37 @@
+"""A message counts once in 24 hours."""
+
+from core.occurrences import DAY, at, click, lived
+from pipeline.core.customer import dedup
+from pipeline.core.customer.dedup import MAX_SEEN, Dedup
+
+
+def test_a_message_counts_once_in_24_hours() -> None:
+    told = [click(minutes, message_id="m") for minutes in (0, 5, DAY - 1, DAY)]
+    profile = lived("u:ann", *told)
+    assert (profile.activity.events, profile.dedup.duplicates) == (2, 2)
+
+
+def test_a_message_without_an_id_always_counts() -> None:
+    assert lived("u:ann", click(0, message_id=""), click(1, message_id="")).activity.events == 2
+
+
+def test_only_the_window_is_kept() -> None:
+    profile = lived("u:ann", *(click(minutes) for minutes in (0, 1, 2, DAY + 1)))
+    assert list(profile.dedup.seen.values()) == [at(2), at(DAY + 1)]
+
+
+def test_of_too_many_messages_the_oldest_are_forgotten() -> None:
+    seen = Dedup()
+    for number in range(MAX_SEEN + 5):
+        seen, _ = dedup.passed(seen, f"m-{number}", at(0))
+    assert len(seen.seen) == MAX_SEEN
+    assert dedup.passed(seen, "m-4", at(1))[1]
+    assert not dedup.passed(seen, "m-5", at(1))[1]
+
+
+def test_two_histories_know_what_either_has_seen() -> None:
+    own, handed = Dedup({1: at(5), 2: at(2)}, 1), Dedup({1: at(3), 3: at(4), 4: at(-DAY)}, 2)
+    merged = dedup.merged(own, handed, at(6))
+    assert list(merged.seen.items()) == [(2, at(2)), (3, at(4)), (1, at(5))]
+    assert merged.duplicates == 3
+    assert dedup.merged(Dedup(), handed, at(9 * DAY)).seen == {}
