@@ -92,7 +92,7 @@ class KafkaRelay:
                     carried(self.step())
                 except (KafkaException, BufferError) as problem:
                     recovered = False
-                    failed(f"the relay cannot work with Kafka at {self._bootstrap}, and tries again: {problem}")
+                    failed(f"the relay tries again: Kafka at {self._bootstrap} says: {_reason(problem)}")
                     if stopped(RETRY_SECONDS):
                         return
         finally:
@@ -192,3 +192,9 @@ class KafkaRelay:
             value=message.value() or b"",
             timestamp=message.timestamp()[1],
         )
+
+
+def _reason(problem: Exception) -> str:
+    """Kafka's name and text of the error."""
+    first = problem.args[0] if problem.args else None
+    return f"{first.name()}, {first.str()}" if isinstance(first, KafkaError) else str(problem)

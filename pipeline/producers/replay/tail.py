@@ -8,13 +8,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-from pipeline.backends.contract import LogRecord, Reader
+from pipeline.backends.contract import LogRecord, Reader, Unavailable
 from pipeline.codec import Codec, Undecodable
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event, ImportEnded, ImportStarted, Tick, Tracked
 
 FIRST_BLOCK = 64
-READ_SECONDS = 0.5
+READ_SECONDS = 0.2
+"""A read of nothing but transaction markers takes so long, at every partition's end: short."""
+PATIENCE_READS = 75
 TOPIC = "events"
 
 
@@ -92,11 +94,16 @@ def _backwards(reader: Reader, codec: Codec, partition: int) -> Iterator[Event |
 def _block(reader: Reader, partition: int, begin: int, until: int) -> list[LogRecord]:
     """What stands from `begin` up to `until`; offsets may be missing there (markers, aborted records)."""
     found: list[LogRecord] = []
-    offset = begin
+    offset, idle = begin, 0
     while offset < until:
         records, following = reader.read(TOPIC, partition, offset, until - offset, READ_SECONDS)
         found += [record for record in records if record.offset < until]
-        if following <= offset:  # nothing but markers up to the end
-            break
+        idle = 0 if following > offset else idle + 1
+        if idle == PATIENCE_READS:
+            # To guess that nothing is there could put history behind newer records.
+            raise Unavailable(
+                f"{TOPIC}, partition {partition}: nothing came from offset {offset} on in "
+                f"{READ_SECONDS * PATIENCE_READS:g} s, expected records up to {until}; try again"
+            )
         offset = following
     return found
