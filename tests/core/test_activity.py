@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from core.occurrences import DAY, at, chat, click, lived, order, says
 from pipeline.core.customer import activity
 from pipeline.core.customer.activity import MAX_CART, MAX_INTERESTS, MAX_RECENT, Activity, CartLine, View
+from pipeline.core.customer.decisions import Decisions
 from pipeline.core.customer.profile import Profile
 from pipeline.core.customer.purchases import Purchases
 from pipeline.core.events import BROWSER, VERIFIED, HandedOver, ProfileClaimed, ProfileHandedOver, Tracked, Trust
@@ -211,3 +213,21 @@ def test_nothing_handed_over_changes_nothing() -> None:
     assert merged(BROWSED, None) is BROWSED
     bare = merged(BROWSED, Activity(first_seen=at(1), last_seen=at(1), events=1, visits=1, visit_started=at(1)))
     assert bare.recent == BROWSED.recent
+
+
+@pytest.mark.parametrize(
+    ("own_decided", "handed_decided", "visit_started"),
+    [(False, False, 0), (True, False, 6), (True, True, 6), (False, True, 0)],
+)
+def test_a_joint_visit_is_the_one_for_which_something_was_decided(
+    own_decided: bool, handed_decided: bool, visit_started: int
+) -> None:
+    def decided(profile: Profile, was_decided: bool) -> Profile:
+        issued = {"help": ("visit-1", profile.activity.visit())} if was_decided else {"help": ("visit-1",)}
+        return msgspec.structs.replace(profile, decisions=Decisions(issued))
+
+    own = decided(lived(U, click(6)), own_decided)
+    history = decided(Profile(A, activity=BROWSED), handed_decided)
+    message = ProfileHandedOver(anonymous_id="phone", outcome="HANDED_OVER", trust=VERIFIED, received_at=at(7))
+    after, _ = activity.step(own, HandedOver(message=message, history=history), at(7), Rules(), [])
+    assert after.visit_started == at(visit_started)

@@ -75,6 +75,10 @@ class Activity(msgspec.Struct, frozen=True, array_like=True):
     unverified_events: int = 0
     """How many of `events` rest on a browser's mere claim to be this person."""
 
+    def visit(self) -> str:
+        """The current (or last) visit as the occasion of a decision."""
+        return f"visit-{self.visit_started}"
+
 
 def step(
     profile: "Profile", event: Stimulus, now: int, _rules: Rules, _notes: Sequence[Note]
@@ -89,8 +93,7 @@ def step(
             return _emptied(activity), _NOTHING
     elif isinstance(event, HandedOver):
         if event.history is not None:
-            believed = event.message.trust != BROWSER
-            return _merged(activity, event.history.activity, believed, profile.purchases.last_at), _NOTHING
+            return _merged(profile, event.history, event.message.trust != BROWSER), _NOTHING
     elif isinstance(event, ProfileClaimed) and now > activity.last_seen:
         return replace(activity, last_seen=now), _NOTHING
     return activity, _NOTHING
@@ -203,8 +206,9 @@ def _emptied(activity: Activity) -> Activity:
     return replace(activity, cart={}, checkout=False) if activity.cart or activity.checkout else activity
 
 
-def _merged(own: Activity, handed: Activity, believed: bool, last_order_at: int) -> Activity:
+def _merged(profile: "Profile", history: "Profile", believed: bool) -> Activity:
     """Both histories as one: a visit that goes on under the person's name is still one visit."""
+    own, handed, last_order_at = profile.activity, history.activity, profile.purchases.last_at
     is_one_visit = (
         own.visits > 0
         and own.visit_started - handed.last_seen < VISIT_ENDS_AFTER_MS
@@ -224,7 +228,7 @@ def _merged(own: Activity, handed: Activity, believed: bool, last_order_at: int)
         last_seen=later.last_seen,
         events=own.events + handed.events,
         visits=own.visits + handed.visits - is_one_visit,
-        visit_started=min(own.visit_started, handed.visit_started) if is_one_visit else later.visit_started,
+        visit_started=_joint_visit(profile, history) if is_one_visit else later.visit_started,
         visit_events=own.visit_events + handed.visit_events if is_one_visit else later.visit_events,
         anonymous_id=later.anonymous_id or earlier.anonymous_id,
         first_source=first.first_source or own.first_source,
@@ -235,3 +239,12 @@ def _merged(own: Activity, handed: Activity, believed: bool, last_order_at: int)
         checkout=own.checkout or (handed.checkout and handed.last_seen > last_order_at),
         unverified_events=own.unverified_events + (handed.unverified_events if believed else handed.events),
     )
+
+
+def _joint_visit(profile: "Profile", history: "Profile") -> int:
+    """A visit's start is its identity: two that are one keep that of the one for which something was decided, so
+    that it is not decided again; else the earlier."""
+    for one in (profile, history):
+        if any(one.activity.visit() in occasions for occasions in one.decisions.issued.values()):
+            return one.activity.visit_started
+    return min(profile.activity.visit_started, history.activity.visit_started)
