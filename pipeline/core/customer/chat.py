@@ -110,19 +110,21 @@ def _on_click(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
 
 
 def _looking_around(when: WhenHesitating, event: Clickstream, recent: "tuple[View, ...]") -> _Sign | None:
-    """The sign this view completes, if it does. Late neighbours count: the window ends at the latest view."""
-    latest = max((view.at for view in recent), default=0)
-    if when.products_in_category and event.category:
-        since = latest - when.category_minutes * MINUTE_MS
-        products = {v.product_id for v in recent if v.category == event.category and v.at > since}
-        if len(products) >= when.products_in_category:
-            found: dict[str, Fact] = {"products": len(products), "minutes": when.category_minutes}
-            return "products_in_category", found
-    if when.product_views and event.product_id:
-        since = latest - when.product_hours * HOUR_MS
-        views = sum(1 for v in recent if v.product_id == event.product_id and v.at > since)
-        if views >= when.product_views:
-            return "same_product", {"views": views, "hours": when.product_hours}
+    """The sign this view completes, if it does. Late neighbours count: the windows end at the latest view."""
+    category, product_id = event.category, event.product_id
+    category_ms, product_ms = when.category_minutes * MINUTE_MS, when.product_hours * HOUR_MS
+    products: set[str] = set()
+    views = 0
+    for view in recent:
+        age_ms = recent[-1].at - view.at
+        if view.category == category and age_ms < category_ms:
+            products.add(view.product_id)
+        if view.product_id == product_id and age_ms < product_ms:
+            views += 1
+    if category and 0 < when.products_in_category <= len(products):
+        return "products_in_category", {"products": len(products), "minutes": when.category_minutes}
+    if product_id and 0 < when.product_views <= views:
+        return "same_product", {"views": views, "hours": when.product_hours}
     return None
 
 

@@ -27,6 +27,7 @@ PROMPT_LIVES_MS = 5 * 60_000
 SITE = "site"
 EMAIL = "email"
 
+_CONCERNS = (Candidate, LapseDisproved)
 Outcome = Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED"]
 
 
@@ -112,7 +113,8 @@ def step(
     """Answer every candidate, new or waiting, in the campaigns' order of priority."""
     own = profile.decisions
     kind = type(event)
-    if not notes and not own.pending and kind is not HandedOver and kind is not RulesChanged:
+    concerns = own.pending or kind is HandedOver or kind is RulesChanged
+    if not concerns and not any(isinstance(note, _CONCERNS) for note in notes):
         return own, ()
     if isinstance(event, HandedOver) and event.history is not None:
         start = _merged(own, event.history.decisions, f"visit-{profile.activity.visit_started}", rules)

@@ -88,11 +88,14 @@ def _fired(profile: "Profile", now: int, rules: Rules) -> tuple[Lapse, Sequence[
     armed = {rule: at for rule, at in own.due.items() if at > now}
     fired, fired_at = dict(own.fired), dict(own.fired_at)
     notes: list[Output | Note] = []
+    reasons: dict[int, LapseReason] = {}
     if history is not None:
         for rule, threshold, horizon_days in _terms(rules):
             if not 0 < own.due.get(rule, 0) <= now:
                 continue
-            why = explain(rules.model, history, now, horizon_days)
+            if horizon_days not in reasons:
+                reasons[horizon_days] = explain(rules.model, history, now, horizon_days)
+            why = reasons[horizon_days]
             if why.p_buys >= threshold:
                 _arm(armed, rule, lapses_at(rules.model, history, threshold, horizon_days))
                 continue
