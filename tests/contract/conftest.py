@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from servers.redis import RedisServer
 
 from pipeline.backends.contract import Appender, Backend, Store, WorkerLog
 from pipeline.backends.kafka_redis import KafkaRedis
@@ -19,7 +20,6 @@ from .moves import PARTITIONS, wait_for_assignment
 
 if TYPE_CHECKING:
     from servers.kafka import KafkaServer
-    from servers.redis import RedisServer
 
 TOPICS = f"""
 [topics.events]
@@ -39,14 +39,22 @@ def topics_file(tmp_path: Path) -> Path:
     return file
 
 
-@pytest.fixture(params=["embedded", "kafka_redis"])
+@pytest.fixture(scope="session")
+def redis_cluster() -> Iterator[RedisServer]:
+    """A cluster of one node: keys of two slots in one operation fail as they would in production."""
+    with RedisServer(cluster=True) as server:
+        yield server
+
+
+@pytest.fixture(params=["embedded", "kafka_redis", "kafka_redis_cluster"])
 def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
     """A fresh backend of each kind with `PARTITIONS` partitions."""
     made: Backend
     if request.param == "embedded":
         made = Embedded(tmp_path / "data", PARTITIONS)
     else:
-        made = request.getfixturevalue("open_kafka")()
+        on = {"redis_url": request.getfixturevalue("redis_cluster").url} if "cluster" in request.param else {}
+        made = request.getfixturevalue("open_kafka")(**on)
     made.ensure_topics()
     yield made
     made.close()
@@ -59,8 +67,8 @@ def open_kafka(
     """Opens the same shop on Kafka and Redis, as often as asked; options go to `KafkaRedis`."""
 
     def opened(**options: object) -> KafkaRedis:
-        settings = {"prefix": prefix, "topics_file": topics_file, **options}
-        return KafkaRedis(kafka.bootstrap, redis_server.url, **settings)  # type: ignore[arg-type]
+        usual = {"bootstrap": kafka.bootstrap, "redis_url": redis_server.url, "prefix": prefix}
+        return KafkaRedis(**{**usual, "topics_file": topics_file, **options})  # type: ignore[arg-type]
 
     return opened
 

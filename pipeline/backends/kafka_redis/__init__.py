@@ -97,7 +97,7 @@ class KafkaRedis:
         members = topics.active_members(self._cluster)
         if members:
             group = self._cluster.group_id()
-            raise Refused(f"{members} workers are in the group {group}: stop them, then restore again")
+            raise Refused(f"workers are in the group {group}: {members}; stop them, then restore again")
         identity = self.log_identity()
         RedisStore(self._redis, self._keys).identify(identity)
         snapshot.restore(self._redis, self._keys, self._partitions(), identity, Path(source))

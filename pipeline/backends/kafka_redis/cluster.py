@@ -6,11 +6,12 @@ default, never a setting that the commit contract needs.
 """
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from pipeline.backends.contract import LogRecord, NewRecord, Unavailable
@@ -21,6 +22,8 @@ KAFKA_SECONDS = 15.0
 
 _logger = logging.getLogger("rapport.kafka")
 _BY_KEY = -1
+_ASK_AGAIN_SECONDS = 0.05
+_ELECTING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -73,6 +76,21 @@ class Cluster(msgspec.Struct, frozen=True):
             return kind(settings, logger=_logger)
         except KafkaException as error:
             raise ValueError(f"a Kafka setting is wrong: {reason_of(error)}; see RAPPORT_KAFKA_*") from error
+
+
+def watermarks(cluster: Cluster, consumer: Consumer, at: TopicPartition) -> tuple[int, int]:
+    """The low watermark and, by the consumer's isolation, the last stable offset or the high watermark. Asks
+    again while a leader is being elected. Raises Unavailable."""
+    deadline = time.monotonic() + KAFKA_SECONDS
+    while True:
+        try:
+            return consumer.get_watermark_offsets(at, timeout=KAFKA_SECONDS)
+        except KafkaException as error:
+            inner = error_of(error)
+            if inner is None or inner.code() not in _ELECTING or time.monotonic() > deadline:
+                what = f"the ends of {at.topic}, partition {at.partition}, are unknown"
+                raise cluster.unavailable(what, error) from error
+            time.sleep(_ASK_AGAIN_SECONDS)
 
 
 def produce(cluster: Cluster, producer: Producer, record: NewRecord, done: Any = None) -> None:

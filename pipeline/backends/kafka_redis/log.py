@@ -21,7 +21,15 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from pipeline.backends.contract import NewRecord, Polled, Refused, Unavailable
-from pipeline.backends.kafka_redis.cluster import EVENTS, KAFKA_SECONDS, Cluster, produce, reason_of, record_of
+from pipeline.backends.kafka_redis.cluster import (
+    EVENTS,
+    KAFKA_SECONDS,
+    Cluster,
+    produce,
+    reason_of,
+    record_of,
+    watermarks,
+)
 
 PUBLISH_SECONDS = 10.0
 TRANSACTION_TIMEOUT_MS = 5_000
@@ -115,10 +123,7 @@ class KafkaWorkerLog:
     def bounds(self, partition: int) -> tuple[int, int]:
         """The low watermark and the HIGH watermark: also what open transactions have written counts, because
         who asks wants to know whether the log could still hold an offset, not what may be read yet."""
-        try:
-            return self._ends.get_watermark_offsets(self._at(partition), timeout=KAFKA_SECONDS)
-        except KafkaException as error:
-            raise self._cluster.unavailable(f"the ends of partition {partition} are unknown", error) from error
+        return watermarks(self._cluster, self._ends, self._at(partition))
 
     def published(self, partition: int) -> int | None:
         """X, by the group's own read_committed consumer, which waits for open transactions (an admin client and

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from pipeline.backends.contract import LogRecord, Refused
-from pipeline.backends.kafka_redis.cluster import EVENTS, KAFKA_SECONDS, Cluster, reason_of, record_of
+from pipeline.backends.kafka_redis.cluster import EVENTS, Cluster, reason_of, record_of, watermarks
 from pipeline.backends.kafka_redis.connection import Connection
 from pipeline.backends.kafka_redis.store import Keys, stored_offset
 from pipeline.backends.kafka_redis.topics import topic_partitions
@@ -105,11 +105,7 @@ class KafkaRedisReader:
         with self._ends_lock:
             if self._ends is None:
                 self._ends = _consumer(self._cluster)
-            try:
-                return self._ends.get_watermark_offsets(at, timeout=KAFKA_SECONDS)
-            except KafkaException as error:
-                what = f"the ends of {at.topic}, partition {partition}, are unknown"
-                raise self._cluster.unavailable(what, error) from error
+            return watermarks(self._cluster, self._ends, at)
 
 
 class _Place:
