@@ -162,3 +162,10 @@ def test_a_wrong_condition_is_refused_with_what_is_valid(field, op, value, says)
 
 def test_a_part_of_a_stage_s_name_may_be_asked_for():
     assert check(Condition(field="lifecycle.stage", op="contains", value="cart")) is None
+
+
+def test_the_fields_are_drawn_for_the_documentation():
+    lines = conditions.as_markdown().splitlines()
+    assert len(lines) == 2 + len(FIELDS)
+    assert "| `identity.known` | yes or no | is, is_not | Whether this is a known person" in conditions.as_markdown()
+    assert "The stage in the sales cycle. One of: visitor, interested," in conditions.as_markdown()

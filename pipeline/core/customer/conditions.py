@@ -129,6 +129,19 @@ FIELDS: dict[str, Field] = {
 """By name: everything a condition can ask."""
 
 
+def as_markdown() -> str:
+    """The table for the documentation: one row for each field, with the operators it goes with."""
+    rows = [
+        f"| `{name}` | {field.kind} | {', '.join(OPERATORS[field.kind])} | {_described(field)} |"
+        for name, field in sorted(FIELDS.items())
+    ]
+    return "\n".join(["| field | type | op | what it is |", "|---|---|---|---|", *rows]) + "\n"
+
+
+def _described(field: Field) -> str:
+    return f"{field.documentation} One of: {', '.join(field.values)}." if field.values else field.documentation
+
+
 def found(condition: Condition, profile: "Profile", now: int) -> Reading:
     """What the profile has in the condition's field. Raises KeyError for a field `check` would refuse."""
     return FIELDS[condition.field].read(profile, now)
