@@ -83,7 +83,7 @@ def test_many_confirmations_wake_the_loop_once() -> None:
             wakes += 1
             return plain(*args, **kwargs)  # type: ignore[arg-type]
 
-        loop.call_soon_threadsafe = counting  # type: ignore[method-assign,assignment]
+        loop.call_soon_threadsafe = counting  # type: ignore[method-assign]
         acknowledgements = Acknowledgements(log, loop)
         record = Door().log.records
         futures = [acknowledgements.append([*record, object()]) for _ in range(1000)]  # type: ignore[list-item]
@@ -130,7 +130,7 @@ def test_received_at_is_stamped_when_the_body_is_there() -> None:
 
         headers = [(name.encode(), value.encode()) for name, value in AUTHORISED.items()]
         scope = {"type": "http", "method": "POST", "path": "/v1/track", "query_string": b"", "headers": headers}
-        asked = asyncio.create_task(door.app(scope, chunks.get, send))  # type: ignore[arg-type]
+        asked = asyncio.create_task(door.app(scope, chunks.get, send))
         await until(chunks.empty)
         door.now += 4_000
         chunks.put_nowait({"type": "http.request", "body": CLICK[9:]})

@@ -84,7 +84,7 @@ def test_a_single_message_takes_its_type_from_the_path(path: str) -> None:
 @pytest.mark.parametrize("path", BATCHES)
 def test_a_batch_keeps_order_and_gives_its_context_to_each_message(path: str) -> None:
     door = Door()
-    batch = [{**MESSAGE, "type": type_, "messageId": type_} for type_ in SINGLES]
+    batch: list[dict[str, object]] = [{**MESSAGE, "type": type_, "messageId": type_} for type_ in SINGLES]
     batch[0]["context"] = {"locale": "de"}
     response = door.post(path, {"batch": batch, "context": {"locale": "en", "ip": "::1"}, "integrations": {}})
     assert (response.status, response.body) == (200, b'{"success":true}')
