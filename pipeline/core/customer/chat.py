@@ -26,7 +26,6 @@ from pipeline.core.events import (
 from pipeline.core.rules import Campaign, Rules, WhenHesitating
 
 if TYPE_CHECKING:
-    from pipeline.core.customer.activity import View
     from pipeline.core.customer.profile import Profile
 
 CONVERSATION_ENDS_AFTER_MS = 30 * 60_000
@@ -104,14 +103,13 @@ def _on_click(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
     return own, [
         _candidate(profile, campaign, sign, event.category, event.product_id, event.anonymous_id)
         for campaign in rules.campaigns
-        if isinstance(campaign.when, WhenHesitating)
-        and (sign := _looking_around(campaign.when, event, profile.activity.recent))
+        if isinstance(campaign.when, WhenHesitating) and (sign := _looking_around(campaign.when, event, profile))
     ]
 
 
-def _looking_around(when: WhenHesitating, event: Clickstream, recent: "tuple[View, ...]") -> _Sign | None:
+def _looking_around(when: WhenHesitating, event: Clickstream, profile: "Profile") -> _Sign | None:
     """The sign this view completes, if it does. Late neighbours count: the windows end at the latest view."""
-    category, product_id = event.category, event.product_id
+    category, product_id, recent = event.category, event.product_id, profile.activity.recent
     category_ms, product_ms = when.category_minutes * MINUTE_MS, when.product_hours * HOUR_MS
     products: set[str] = set()
     views = 0
