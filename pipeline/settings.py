@@ -90,7 +90,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def stream_secret(self) -> bytes:
         """Signs site-stream tokens; derived, so that there is one secret less to keep."""
-        return hmac.digest(self.code_secret.encode(), b"site stream", hashlib.sha256)
+        return hmac.digest(self.identity_secret.encode(), b"site stream", hashlib.sha256)
 
 
 NAMES = tuple(Settings.__struct_fields__)

@@ -1,3 +1,10 @@
-"""What every test may use. Here lives only the list of fixture modules."""
+"""What every test may use: the fixture modules and the options."""
+
+import pytest
 
 pytest_plugins = ["servers.fixtures"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of this project's tests."""
+    parser.addoption("--seed", default="20261122", help="Seed of the simulated runs.")

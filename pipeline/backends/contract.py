@@ -192,6 +192,10 @@ class Reader(Protocol):
     def subject(self, key: str) -> tuple[int | None, bytes | None]:
         """The stored next offset of the subject's partition, and its state, in one atomic read."""
 
+    def stored(self, partition: int) -> tuple[int | None, bytes | None]:
+        """The stored next offset of a partition of `events` and its rules (`core.partition.ActiveRules`), of one
+        moment; None: nothing is stored."""
+
     def end_offset(self, topic: str, partition: int) -> int:
         """The next offset to be written (read_committed)."""
 

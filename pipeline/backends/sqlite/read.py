@@ -54,6 +54,13 @@ class EmbeddedReader:
         ).fetchone()
         return (int(row[0]), row[1]) if row else (None, None)
 
+    def stored(self, partition: int) -> tuple[int | None, bytes | None]:
+        """The stored offset of a partition and its rules."""
+        row = self._connection.execute(
+            "SELECT next_offset, rules FROM partitions WHERE partition=?", (partition,)
+        ).fetchone()
+        return (int(row[0]), row[1] or None) if row else (None, None)
+
     def start_offset(self, topic: str, partition: int) -> int:
         """The first offset the log still has."""
         row = self._connection.execute(

@@ -1,0 +1,283 @@
+"""Wires everything, decides nothing: from settings to backends, workers, web applications and their threads.
+
+The only module (with `pipeline.commands`) that knows everybody.
+"""
+
+import contextlib
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+import uvicorn
+from prometheus_client import CollectorRegistry
+
+from pipeline import campaigns as campaign_files
+from pipeline import observe
+from pipeline.api import ApiOptions, api_app, health_app
+from pipeline.backends.contract import Appender, Backend, NewRecord, Reader
+from pipeline.backends.kafka_redis import KafkaRedis
+from pipeline.backends.sqlite import Embedded
+from pipeline.codec import Codec
+from pipeline.core.events import CampaignsChanged, ModelChanged
+from pipeline.core.lapse_model import LapseModel
+from pipeline.core.partition import ActiveRules
+from pipeline.processors.worker import Worker, WorkerOptions
+from pipeline.producers.collector import Collector, CollectorOptions, Keys
+from pipeline.registry import registered_ids
+from pipeline.settings import DEMO_SECRET, Settings
+from pipeline.sinks import Deliverer, Outbox
+
+log = logging.getLogger("rapport")
+
+EVENTS = "events"
+JOIN_SECONDS = 15
+
+
+def wall_ms() -> int:
+    """The machine's clock, epoch ms: read here and handed on, nowhere else."""
+    return time.time_ns() // 1_000_000
+
+
+def open_backend(settings: Settings) -> Backend:
+    """The backend that the settings name. Raises Unavailable."""
+    if settings.log:
+        return KafkaRedis(
+            settings.log.removeprefix("kafka://"),
+            settings.store,
+            prefix=settings.prefix,
+            kafka_options=settings.kafka_options(),
+        )
+    return Embedded(Path(settings.data), settings.partitions)
+
+
+def source(role: str) -> str:
+    """Who stamps records: `role@host`."""
+    return f"{role}@{socket.gethostname()}"
+
+
+class App:
+    """One process of Rapport: what its roles share. Close it when done."""
+
+    def __init__(self, settings: Settings, *, demo: bool = False) -> None:
+        """`demo`: without a code secret, codes are made with the public demo secret and cannot be redeemed."""
+        self.settings = settings
+        self.redeemable = bool(settings.code_secret)
+        if not self.redeemable and not demo:
+            raise ValueError("a worker needs a code secret")
+        self.code_secret = (settings.code_secret or DEMO_SECRET).encode()
+        self.backend = open_backend(settings)
+        self.codec = Codec()
+        self.registry: CollectorRegistry = observe.new_registry()
+        self._effects_codec: Codec | None = None
+        self._appenders: dict[str, Appender] = {}
+
+    def effects_codec(self) -> Codec:
+        """Effects carry the schema registry's ids where one is set. Raises Unavailable."""
+        if self._effects_codec is None:
+            url = self.settings.schema_registry_url
+            self._effects_codec = Codec(registered_ids(url)) if url else self.codec
+        return self._effects_codec
+
+    def appender(self, role: str) -> Appender:
+        """One for each role."""
+        if role not in self._appenders:
+            self._appenders[role] = self.backend.appender(role)
+        return self._appenders[role]
+
+    def worker(self, *, ticks: bool = True) -> Worker:
+        """A worker on this backend. Raises Refused or Unavailable."""
+        worker_log, store = self.backend.worker()
+        store.identify(self.backend.log_identity())
+        options = WorkerOptions(
+            code_secret=self.code_secret,
+            redeemable=self.redeemable,
+            source=source("work"),
+            max_batch=self.settings.max_batch,
+            cached_subjects=self.settings.cached_subjects,
+            ticks=ticks,
+        )
+        measures = observe.WorkerMeasures(self.registry)
+        return Worker(worker_log, store, self.codec, options, wall_ms, measures, self.effects_codec())
+
+    def collector(self) -> Collector:
+        """The tracking endpoints."""
+        settings = self.settings
+        options = CollectorOptions(
+            keys=Keys([settings.write_key], [settings.server_key]),
+            identity_secret=settings.identity_secret.encode(),
+            stream_secret=self.stream_secret(),
+            source=source("collect"),
+            trust_browser_purchases=settings.trust_browser_purchases,
+            origins=settings.allowed_origins,
+        )
+        measures = observe.CollectorMeasures(self.registry)
+        return Collector(options, self.appender("collect"), self.codec, wall_ms, measures)
+
+    def stream_secret(self) -> bytes:
+        """Signs the site stream's tokens."""
+        return self.settings.stream_secret()
+
+    def close(self) -> None:
+        """Write what waits, let go of everything."""
+        for appender in self._appenders.values():
+            appender.close()
+        self.backend.close()
+
+
+def active_rules(reader: Reader) -> ActiveRules | None:
+    """The rules that partition 0 has in force; None: no worker has run yet."""
+    _, stored = reader.stored(0)
+    return msgspec.msgpack.decode(stored, type=ActiveRules) if stored else None
+
+
+def publish_campaigns(app: App, folder: Path, *, only_if_changed: bool) -> int | None:
+    """Check the folder's files and write them whole to every partition; the version they have, or None if they are
+    in force already. Raises CampaignError, Unavailable."""
+    loaded = campaign_files.load(folder)
+    data = campaign_files.to_json(loaded)
+    reader = app.backend.reader()
+    try:
+        active = active_rules(reader) or ActiveRules()
+        if only_if_changed and active.campaigns == data:
+            return None
+        version = max(wall_ms(), active.campaigns_version + 1)
+        _to_every_partition(
+            app,
+            reader,
+            CampaignsChanged(version=version, campaigns=data, source=source("publish"), received_at=wall_ms()),
+        )
+    finally:
+        reader.close()
+    return version
+
+
+def publish_model(app: App, model: LapseModel) -> int:
+    """Write lapse parameters to every partition; their version. Raises Unavailable."""
+    reader = app.backend.reader()
+    try:
+        version = max(wall_ms(), (active_rules(reader) or ActiveRules()).model_version + 1)
+        _to_every_partition(
+            app,
+            reader,
+            ModelChanged(
+                version=version,
+                model=msgspec.json.encode(model),
+                source=source("fit"),
+                received_at=wall_ms(),
+            ),
+        )
+    finally:
+        reader.close()
+    return version
+
+
+def _to_every_partition(app: App, reader: Reader, change: CampaignsChanged | ModelChanged) -> None:
+    value = app.codec.encode(change)
+    app.appender("publish").append(
+        [NewRecord(EVENTS, b"", value, partition=number) for number in range(reader.partitions())]
+    )
+
+
+class Running:
+    """Threads and servers of one process, stopped together: the first to fail stops all."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.failure: BaseException | None = None
+        self._threads: list[threading.Thread] = []
+        self._servers: list[uvicorn.Server] = []
+
+    def thread(self, name: str, work: Callable[[threading.Event], None]) -> None:
+        """Run `work(stop)` beside the others."""
+
+        def guarded() -> None:
+            try:
+                work(self.stop)
+            except BaseException as problem:
+                self.failure = self.failure or problem
+                raise
+            finally:
+                self.stop.set()
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def serve(self, application: Any, host: str, port: int) -> int:
+        """Serve HTTP in a thread of its own; the port it listens on. Raises OSError if the port is taken."""
+        config = uvicorn.Config(
+            application,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=5,
+            backlog=2048,
+        )
+        listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(2048)
+        server = _Server(config)
+        self._servers.append(server)
+        self.thread("http", lambda _: server.run(sockets=[listening]))
+        return int(listening.getsockname()[1])
+
+    def wait(self, seconds: float | None = None) -> None:
+        """Until a signal, a failure, or so many seconds; then stop everything. Raises what failed."""
+        self.stop.wait(seconds)
+        self.stop.set()
+        for server in self._servers:
+            server.should_exit = True
+        for thread in self._threads:
+            thread.join(JOIN_SECONDS)
+        if self.failure is not None:
+            raise self.failure
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers of its own: `signals` has them, for the whole process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def signals(running: Running) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for an orderly end."""
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        running.stop.set()
+
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+class Together:
+    """The collector and the API on one port: each path has one owner."""
+
+    def __init__(self, collector: Collector, api: Any) -> None:
+        self._collector = collector
+        self._api = api
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request, to whom its path belongs."""
+        if scope["type"] == "http" and self._collector.handles(scope["path"]):
+            await self._collector(scope, receive, send)
+        else:
+            await self._api(scope, receive, send)

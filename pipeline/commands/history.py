@@ -1,0 +1,348 @@
+"""`replay`, `simulate`, `rebuild`, `fit`: history, real, invented or decided again."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pipeline.app import App, active_rules, publish_campaigns, publish_model, source, wall_ms
+from pipeline.backends.contract import Reader, Refused
+from pipeline.backends.sqlite import Embedded
+from pipeline.codec import Codec, Undecodable
+from pipeline.commands.common import Config, Data, console, opened, settings_of
+from pipeline.core.effects import Effect
+from pipeline.core.events import Event, Purchase
+from pipeline.core.identifiers import customer_key
+from pipeline.core.lapse_model import DAY_MS
+from pipeline.processors.fit import FittedModel, fit_model
+from pipeline.producers.replay import cdnow, segment, table
+from pipeline.producers.replay.plan import Plan, plan
+from pipeline.producers.replay.rows import Row, file_digest, open_lines
+from pipeline.producers.replay.tail import tail_of
+from pipeline.producers.replay.writing import Pace, replay as write_history
+from pipeline.producers.simulator.simulate import simulate as simulated
+from pipeline.producers.simulator.simulate import write_lines
+from pipeline.settings import Settings, SettingsError
+
+BLOCK = 5_000
+CENTURY_MS = 4_102_444_800_000
+Format = Literal["cdnow", "segment", "csv"]
+
+
+def progress_bar() -> Progress:
+    """A bar with counts, on standard error."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=False,
+    )
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="The history; .gz is read as it is.")],
+    format_: Annotated[str, typer.Option("--format", help="cdnow, segment or csv.")],
+    speed: Annotated[str, typer.Option(help="max, or how many times faster than it happened.")] = "max",
+    shift_to: Annotated[str, typer.Option(help="now: move the history so that it ends today.")] = "",
+    columns: Annotated[str, typer.Option("--map", help="For csv: customer=…,at=…,order_id=…,total=…,currency=…")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="On Kafka: return when everything is decided.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave malformed rows out.")] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Put a history on the log with its own times, so that it is decided as of its own time.
+
+    Embedded, it returns when everything is decided and the clock stands at the data's end.
+    """
+    settings = settings_of(config, data)
+    if shift_to not in ("", "now"):
+        raise SettingsError(f"--shift-to {shift_to}: expected now")
+    history = read_history(file, format_, columns, shift_to_ms=wall_ms() if shift_to else None, skip_bad=skip_bad)
+    with opened(settings) as app, progress_bar() as bar:
+        publish_if_never(app, Path(settings.campaigns))
+        put_on_log(app, history, pace=pace_of(speed), progress=bar)
+        if not settings.log:
+            decide(app, bar)
+        elif wait:
+            wait_until_decided(app, bar)
+    console.print(f"{len(history.records):,} records of {file}, {_date(history.first_at)} to {_date(history.last_at)}.")
+    if history.bad_rows:
+        console.print(f"Left out {history.bad_rows} malformed rows, the first: {history.bad_samples[0]}")
+
+
+def read_history(file: Path, format_: str, columns: str, *, shift_to_ms: int | None, skip_bad: bool = False) -> Plan:
+    """The whole file, checked and sorted. Raises BadFileError, SettingsError."""
+    if not file.is_file():
+        raise SettingsError(f"there is no file {file}")
+    digest = file_digest(file)
+    readers: dict[str, Callable[[Iterator[str]], Iterator[Row]]] = {
+        "cdnow": cdnow.read,
+        "segment": segment.read,
+        "csv": lambda lines: table.read(lines, table.mapping(columns), digest[:12]),
+    }
+    if format_ not in readers:
+        raise SettingsError(f"--format {format_}: expected {', '.join(readers)}")
+    with open_lines(file) as lines:
+        rows = readers[format_](lines)
+        return plan(rows, file=str(file), digest=digest, shift_to_ms=shift_to_ms, skip_bad=skip_bad)
+
+
+def pace_of(speed: str) -> Pace | None:
+    """None for max. Raises SettingsError."""
+    if speed == "max":
+        return None
+    try:
+        factor = float(speed)
+    except ValueError:
+        factor = 0.0
+    if not factor > 0:
+        raise SettingsError(f"--speed {speed}: expected max or a number above 0")
+    return Pace(speed=factor, clock=time.monotonic, sleep=time.sleep)
+
+
+def publish_if_never(app: App, folder: Path) -> None:
+    """A history replayed into a log without rules is decided by the campaigns in the folder, if there is one."""
+    reader = app.backend.reader()
+    try:
+        untouched = active_rules(reader) is None and not any(
+            reader.end_offset("events", number) for number in range(reader.partitions())
+        )
+    finally:
+        reader.close()
+    if untouched and folder.is_dir():
+        publish_campaigns(app, folder, only_if_changed=True)
+
+
+def put_on_log(app: App, history: Plan, *, pace: Pace | None, progress: Progress) -> None:
+    """Append the history, durably. Raises LogNewerError, Unavailable."""
+    task = progress.add_task("on the log", total=len(history.records))
+    reader = app.backend.reader()
+    try:
+        write_history(
+            history,
+            app.appender("replay"),
+            app.codec.encode,
+            partitions=reader.partitions(),
+            tail=lambda import_id: tail_of(reader, lambda value: decoded(app.codec, value), import_id),
+            pace=pace,
+            progress=lambda done, _all: progress.update(task, completed=done),
+        )
+    finally:
+        reader.close()
+
+
+def decode_or_none(codec: Codec, value: bytes) -> Event | Effect | None:
+    """The record, or None if it is not one: dead letters are the worker's business."""
+    try:
+        return codec.decode(value)
+    except Undecodable:
+        return None
+
+
+decoded = decode_or_none
+
+
+def decide(app: App, progress: Progress) -> int:
+    """Step everything on the embedded log; where another process works on it, wait for that one. The number of
+    records stepped."""
+    try:
+        worker = app.worker(ticks=False)
+    except Refused:
+        return wait_until_decided(app, progress)
+    total = undecided(app)
+    task = progress.add_task("decided", total=total)
+    stepped = 0
+
+    def stepping(done: int) -> None:
+        nonlocal stepped
+        stepped += done
+        progress.update(task, completed=stepped, total=max(total, stepped))
+
+    try:
+        worker.run_until_idle(stepping)
+    finally:
+        worker.close()
+    return stepped
+
+
+def wait_until_decided(app: App, progress: Progress) -> int:
+    """Wait until the workers have decided all that stands on the log now."""
+    reader = app.backend.reader()
+    try:
+        ends = {number: reader.end_offset("events", number) for number in range(reader.partitions())}
+        total = sum(ends.values())
+        task = progress.add_task("decided", total=total)
+        while True:
+            behind = sum(max(0, end - (reader.stored(number)[0] or 0)) for number, end in ends.items())
+            progress.update(task, completed=total - behind)
+            if not behind:
+                return total
+            time.sleep(0.2)
+    finally:
+        reader.close()
+
+
+def undecided(app: App) -> int:
+    """How many records of the log no worker has committed yet."""
+    reader = app.backend.reader()
+    try:
+        return sum(
+            max(0, reader.end_offset("events", number) - (reader.stored(number)[0] or 0))
+            for number in range(reader.partitions())
+        )
+    finally:
+        reader.close()
+
+
+def simulate(
+    out: Annotated[Path, typer.Option(help="File to write: JSON lines for `rapport replay --format segment`.")],
+    seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
+    events: Annotated[int, typer.Option(help="How many events.")] = 50_000,
+    people: Annotated[int, typer.Option(help="How many shoppers.")] = 2_000,
+    devices: Annotated[str, typer.Option(help="one or several: whether people change devices and log in.")] = "several",
+    start: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "2024-01-01",
+) -> None:
+    """Invent shoppers: visits, carts, personal rhythms, chats, log-ins from several devices, silence."""
+    if devices not in ("one", "several"):
+        raise SettingsError(f"--devices {devices}: expected one or several")
+    messages = simulated(seed, events, people, _midnight(start), "one" if devices == "one" else "several")
+    with out.open("wb") as file:
+        written = write_lines(messages, file)
+    console.print(f"Wrote {written:,} messages to {out}.")
+
+
+def rebuild(
+    target: Annotated[Path, typer.Argument(help="A fresh folder for the embedded copy.")],
+    batch: Annotated[int, typer.Option(help="Records a batch.")] = 5_000,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Copy the events log into a fresh embedded folder and decide it all again there: the same log, the same decisions.
+
+    Compare with `rapport --data` commands on both; the code secret must be the same.
+    """
+    settings = settings_of(config, data)
+    with opened(settings) as app, progress_bar() as bar:
+        copy_log(app, target, bar)
+    copied = settings_of(config, target, log="", store="", max_batch=batch)
+    with opened(copied) as app, progress_bar() as bar:
+        stepped = decide(app, bar)
+    console.print(f"Decided {stepped:,} records again in {target}.")
+
+
+def copy_log(app: App, target: Path, progress: Progress) -> None:
+    """Copy `events` with partitions and offsets into a fresh embedded folder. Raises Refused if it is not fresh."""
+    reader = app.backend.reader()
+    try:
+        partitions = range(reader.partitions())
+        ends = {number: reader.end_offset("events", number) for number in partitions}
+        copy = Embedded(target, len(ends))
+        task = progress.add_task("copied", total=sum(ends.values()))
+        try:
+            copy.copy_in([], ends)
+            for number in partitions:
+                offset = reader.start_offset("events", number)
+                while offset < ends[number]:
+                    found, following = reader.read("events", number, offset, BLOCK, 1.0)
+                    if following == offset:
+                        break
+                    copy.copy_in([record for record in found if record.offset < ends[number]], {})
+                    progress.advance(task, following - offset)
+                    offset = following
+        finally:
+            copy.close()
+    finally:
+        reader.close()
+
+
+def fit(
+    apply: Annotated[bool, typer.Option("--apply", help="Put the parameters in force.")] = False,
+    days: Annotated[int | None, typer.Option(help="Use the first so many days of the log only.")] = None,
+    until: Annotated[str, typer.Option(help="Use purchases before this day only, YYYY-MM-DD.")] = "",
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Estimate the lapse parameters from the purchases on the log, by maximum likelihood (BG/NBD)."""
+    settings = settings_of(config, data)
+    with opened(settings) as app:
+        purchases = list(purchases_on(app))
+        if not purchases:
+            raise SettingsError("the log holds no trusted purchase yet: there is nothing to fit")
+        first, last = min(p[1] for p in purchases), max(p[1] for p in purchases)
+        end = last + 1
+        if days is not None:
+            end = (first // DAY_MS + days) * DAY_MS
+        elif until:
+            end = _midnight(until)
+        fitted = fit_model(purchases, end)
+        _print_fit(fitted, first, end)
+        if apply:
+            version = publish_model(app, fitted.model)
+            console.print(f"In force from version {version} on; every customer is judged anew.")
+
+
+def purchases_on(app: App) -> Iterator[tuple[str, int, int]]:
+    """(customer, at in epoch ms, units) of every trusted order on the log, each order once; cancelled ones not."""
+    reader = app.backend.reader()
+    orders: dict[tuple[str, str], tuple[str, int, int]] = {}
+    cancelled: set[tuple[str, str]] = set()
+    try:
+        for record in _purchases(reader, app.codec):
+            customer = customer_key(record.user_id, record.anonymous_id)
+            order = (customer, record.order_id)
+            if record.event == "Order Cancelled":
+                cancelled.add(order)
+            elif record.event == "Order Completed" and record.trusted:
+                units = sum(product.quantity for product in record.products) or 1
+                orders.setdefault(order, (customer, record.occurred_at, units))
+    finally:
+        reader.close()
+    yield from (purchase for order, purchase in orders.items() if order not in cancelled)
+
+
+def _purchases(reader: Reader, codec: Codec) -> Iterator[Purchase]:
+    for number in range(reader.partitions()):
+        end = reader.end_offset("events", number)
+        offset = reader.start_offset("events", number)
+        while offset < end:
+            found, following = reader.read("events", number, offset, BLOCK, 1.0)
+            if following == offset:
+                break
+            for record in found:
+                event = decode_or_none(codec, record.value)
+                if isinstance(event, Purchase):
+                    yield event
+            offset = following
+
+
+def _print_fit(fitted: FittedModel, first_ms: int, end_ms: int) -> None:
+    base = fitted.base
+    console.print(
+        f"Fitted on {base.customers:,} customers ({base.repeat_buyers:,} bought again),"
+        f" {_date(first_ms)} to {_date(end_ms)}."
+    )
+    for name, value in (
+        ("r", base.r),
+        ("alpha (weeks)", base.alpha_days / 7),
+        ("a", base.a),
+        ("b", base.b),
+        ("log-likelihood (weeks)", base.log_likelihood_in(7)),
+    ):
+        typer.echo(f"{name:24} {value:14.4f}")
+
+
+def _midnight(day: str) -> int:
+    try:
+        return int(datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+    except ValueError as problem:
+        raise SettingsError(f"{day} is not a day: expected YYYY-MM-DD") from problem
+
+
+def _date(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d")

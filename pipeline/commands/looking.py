@@ -1,0 +1,229 @@
+"""`profile`, `log`, `check`, `doctor`: looking, without changing anything."""
+
+import heapq
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+
+from pipeline import campaigns as campaign_files
+from pipeline.api import customer_view
+from pipeline.app import App, active_rules, open_backend, wall_ms
+from pipeline.backends.contract import LogRecord, Reader, Unavailable
+from pipeline.codec import Codec, Undecodable
+from pipeline.commands.common import Config, Data, console, opened, settings_of, write_line
+from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
+from pipeline.core.events import Tracked
+from pipeline.settings import SettingsError, require
+
+BLOCK = 1_000
+FOLLOW_SECONDS = 0.2
+
+
+def profile(
+    id: Annotated[str, typer.Argument(help="A user id, or u:ID, or a:ID of a browser.")],  # noqa: A002
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Show all that is known of one customer."""
+    settings = settings_of(config, data)
+    key = id if id[:2] in ("u:", "a:") else f"u:{id}"
+    backend = open_backend(settings)
+    reader = backend.reader()
+    try:
+        _, stored = reader.subject(key)
+    finally:
+        reader.close()
+        backend.close()
+    state = subjects.decode(key, stored) if stored else None
+    if not isinstance(state, Profile):
+        raise SettingsError(f"no customer {key} is known here (store: {settings.store or settings.data})")
+    view = customer_view(state)
+    if as_json:
+        write_line(json.dumps(view, ensure_ascii=False))
+    else:
+        _print_view(view)
+
+
+def _print_view(view: dict[str, Any], indent: int = 0) -> None:
+    for name, value in view.items():
+        if isinstance(value, dict) and value:
+            write_line(f"{'  ' * indent}{name}:")
+            _print_view(value, indent + 1)
+        elif isinstance(value, list) and value:
+            write_line(f"{'  ' * indent}{name}:")
+            for part in value:
+                write_line(f"{'  ' * (indent + 1)}- {json.dumps(part, ensure_ascii=False)}")
+        elif value not in ("", None, [], {}):
+            write_line(f"{'  ' * indent}{name}: {value}")
+
+
+def log(
+    topic: Annotated[str, typer.Argument(help="events, vouchers, chat-prompts, decisions, dead-letters, …")],
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    from_beginning: Annotated[bool, typer.Option("--from-beginning", help="With --follow: all of it first.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes.")] = False,
+    all_records: Annotated[bool, typer.Option("--all", help="Every copy and internal records too.")] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Print a topic's records: all there are, or with --follow the new ones.
+
+    A message the log holds twice (sent again after a crash) is shown once.
+    """
+    settings = settings_of(config, data)
+    backend = open_backend(settings)
+    reader = backend.reader()
+    shown: set[tuple[str, str]] = set()
+    try:
+        for record in _records(reader, topic, from_start=from_beginning or not follow, follow=follow):
+            line = described(record, Codec())
+            if not all_records and topic == "events":
+                identity = (line["customer"], line.get("message_id", ""))
+                if "message_id" not in line or identity in shown:
+                    continue
+                shown.add(identity)
+            write_line(json.dumps(line, ensure_ascii=False) if as_json else _in_words(line))
+    finally:
+        reader.close()
+        backend.close()
+
+
+def _records(reader: Reader, topic: str, *, from_start: bool, follow: bool) -> Iterator[LogRecord]:
+    """Of all partitions; those that are there already in the order they were appended."""
+    partitions = range(reader.topic_partitions(topic))
+    ends = {number: reader.end_offset(topic, number) for number in partitions}
+    next_offsets = dict(ends)
+    if from_start:
+        streams = [_partition(reader, topic, number, ends[number]) for number in partitions]
+        yield from heapq.merge(*streams, key=lambda record: (record.timestamp, record.partition, record.offset))
+    while follow:
+        for number in partitions:
+            wait = FOLLOW_SECONDS / len(partitions)
+            found, next_offsets[number] = reader.read(topic, number, next_offsets[number], BLOCK, wait)
+            yield from found
+
+
+def _partition(reader: Reader, topic: str, number: int, end: int) -> Iterator[LogRecord]:
+    offset = reader.start_offset(topic, number)
+    while offset < end:
+        found, following = reader.read(topic, number, offset, BLOCK, 1.0)
+        if following == offset:
+            return
+        yield from (record for record in found if record.offset < end)
+        offset = following
+
+
+def described(record: LogRecord, codec: Codec) -> dict[str, Any]:
+    """One record as a JSON object: where it stands, whose it is, and its own fields."""
+    line: dict[str, Any] = {"id": f"{record.topic}-{record.partition}-{record.offset}"}
+    line["customer"] = record.key.decode("utf-8", "replace")
+    try:
+        decoded = codec.decode(record.value)
+    except Undecodable as problem:
+        return {**line, "undecodable": str(problem), "value": record.value.hex()}
+    fields = json.loads(msgspec.json.encode(decoded))
+    for name in ("properties", "context", "facts", "values"):
+        if isinstance(fields.get(name), str):
+            fields[name] = json.loads(fields[name] or "{}")
+    if isinstance(decoded, Tracked):
+        line["id"] = decoded.message_id
+    line["record"] = type(decoded).__name__
+    customer = line["customer"]
+    line.update(fields)
+    line["customer"] = fields.get("customer", customer)
+    line["partition"], line["offset"] = record.partition, record.offset
+    return line
+
+
+def _in_words(line: dict[str, Any]) -> str:
+    what = line.get("event") or line.get("type") or line.get("reason") or ""
+    rest = {
+        name: line[name]
+        for name in ("campaign", "outcome", "channel", "code", "order_id", "total_cents", "category", "product_id")
+        if line.get(name)
+    }
+    return f"{line['partition']}/{line['offset']}  {line.get('record', '?')}  {line['customer']}  {what}  {rest or ''}"
+
+
+def check(config: Config = None) -> None:
+    """Check the settings and the campaign files, and say each campaign in words."""
+    settings = settings_of(config)
+    folder = Path(settings.campaigns)
+    loaded = campaign_files.load(folder)
+    for campaign in loaded:
+        write_line(f"{campaign.name} ({campaign.state}): {campaign_files.in_words(campaign)}")
+    console.print(f"Settings and {len(loaded)} campaigns in {folder} are well-formed.")
+
+
+def doctor(config: Config = None, data: Data = None) -> None:
+    """Look at every part, say what is wrong and what to do; exit code 1 if anything is."""
+    table = Table("part", "state", "what to do", box=None)
+    wrong = 0
+    for name, look in _LOOKS.items():
+        try:
+            state = look(config, data)
+            table.add_row(name, f"[green]{state}[/]", "")
+        except (SettingsError, Unavailable, campaign_files.CampaignError, OSError) as problem:
+            wrong += 1
+            table.add_row(name, "[red]wrong[/]", str(problem))
+    console.print(table)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _keys(config: Path | None, data: Path | None) -> str:
+    require(settings_of(config, data), "write_key", "server_key", "identity_secret", "code_secret")
+    return "all set"
+
+
+def _campaigns(config: Path | None, data: Path | None) -> str:
+    return f"{len(campaign_files.load(Path(settings_of(config, data).campaigns)))} well-formed"
+
+
+def _with_app(look: Callable[[App], str]) -> Callable[[Path | None, Path | None], str]:
+    def looked(config: Path | None, data: Path | None) -> str:
+        with opened(settings_of(config, data)) as app:
+            return look(app)
+
+    return looked
+
+
+def _log_and_store(app: App) -> str:
+    reader = app.backend.reader()
+    try:
+        ends = {number: reader.end_offset("events", number) for number in range(reader.partitions())}
+        behind = {n: end - (reader.stored(n)[0] or 0) for n, end in ends.items()}
+    finally:
+        reader.close()
+    lag = sum(behind.values())
+    if lag and lag > sum(ends.values()) * 0.5:
+        raise Unavailable(f"{lag:,} of {sum(ends.values()):,} records are not decided yet: does `rapport work` run?")
+    return f"{len(ends)} partitions, {sum(ends.values()):,} records, {lag:,} not decided yet"
+
+
+def _published(app: App) -> str:
+    reader = app.backend.reader()
+    try:
+        active = active_rules(reader)
+    finally:
+        reader.close()
+    if active is None:
+        return "no worker has run yet"
+    in_force = campaign_files.from_json(active.campaigns)
+    age_days = (wall_ms() - active.campaigns_version) / 86_400_000
+    return f"{len(in_force)} campaigns in force" + (f", published {age_days:.1f} days ago" if in_force else "")
+
+
+_LOOKS: dict[str, Callable[[Path | None, Path | None], str]] = {
+    "keys": _keys,
+    "campaign files": _campaigns,
+    "log and store": _with_app(_log_and_store),
+    "rules in force": _with_app(_published),
+}

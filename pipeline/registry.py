@@ -1,0 +1,50 @@
+"""The schema registry, asked once at the start: every effect schema is registered, and its id learnt.
+
+Speaks the Confluent API (`POST /subjects/{subject}/versions`), subjects by TopicRecordNameStrategy
+(`vouchers-rapport.Voucher`), compatibility FULL_TRANSITIVE.
+"""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from pipeline.backends.contract import Refused, Unavailable
+from pipeline.codec import EFFECTS, schema_text
+from pipeline.core.effects import TOPIC_OF
+
+_TIMEOUT_SECONDS = 10
+_TYPE = "application/vnd.schemaregistry.v1+json"
+
+
+def registered_ids(url: str) -> dict[str, int]:
+    """Register all effect schemas; their ids by record type. Raises Unavailable if the registry does not answer, Refused
+    if it takes a schema for incompatible."""
+    ids = {}
+    for effect in EFFECTS:
+        name = effect.__name__
+        subject = f"{TOPIC_OF[effect]}-rapport.{name}"
+        _call(url, "PUT", f"config/{urllib.parse.quote(subject)}", {"compatibility": "FULL_TRANSITIVE"})
+        answer = _call(
+            url, "POST", f"subjects/{urllib.parse.quote(subject)}/versions", {"schema": schema_text(name)}
+        )
+        ids[name] = int(answer["id"])
+    return ids
+
+
+def _call(url: str, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{url.rstrip('/')}/{path}", data=json.dumps(body).encode(), method=method, headers={"Content-Type": _TYPE}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+            decoded: dict[str, Any] = json.load(answer)
+            return decoded
+    except urllib.error.HTTPError as problem:
+        text = problem.read(2_000).decode("utf-8", "replace")
+        if problem.code in (409, 422):
+            raise Refused(f"the schema registry {url} refuses {path}: {text}") from problem
+        raise Unavailable(f"the schema registry {url} answered {problem.code} to {path}: {text}") from problem
+    except (OSError, ValueError) as problem:
+        raise Unavailable(f"the schema registry {url} does not answer: {problem}") from problem
