@@ -1,0 +1,19 @@
+/* Query: host (scheme and all), key, count, prefix, and beacon=1 for the SDK's beacon. */
+(() => {
+  const query = new URLSearchParams(location.search);
+  const host = query.get('host');
+  const prefix = query.get('prefix');
+  const made = window.rudderanalytics;
+  const rudder = made && made.load ? made : new made.RudderAnalytics();
+  window.rudder = rudder;
+  rudder.load(query.get('key'), host, {
+    configUrl: host, logLevel: 'ERROR', useBeacon: Boolean(query.get('beacon')),
+    beaconQueueOptions: { maxItems: 5, flushQueueInterval: 500 },
+  });
+  rudder.page();
+  rudder.identify(prefix, { email: 'ada@example.com' });
+  for (let n = 0; n < Number(query.get('count')); n += 1) {
+    rudder.track('Product Viewed', { product_id: 'c-01', n, prefix });
+  }
+  window.sent = [];
+})();
