@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 SHOP_THRESHOLD = 0.2
-"""The shop's own rule: a customer is lapsed when the chance of another purchase is below this. On CDNOW's first
-273 days, one customer in five of those just below it buys again within the horizon."""
+"""The shop's own rule: lapsed is whose chance of another purchase is below this, so that of those who score like
+them fewer than one in five are expected back (docs/lapse.md: what it does on CDNOW)."""
 SHOP_HORIZON_DAYS = 273
-"""… within so many days: CDNOW's second 39 weeks, over which the model was measured."""
+"""… within so many days: 39 weeks, the second half of CDNOW's record, over which the model was measured."""
 
 
 class Lapse(msgspec.Struct, frozen=True, array_like=True):
