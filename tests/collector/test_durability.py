@@ -1,6 +1,7 @@
 """200 means that the log has it: when it is answered, when it is not, and what is said instead."""
 
 import asyncio
+import gzip
 from collections.abc import Callable
 
 import pytest
@@ -216,4 +217,13 @@ def test_more_bodies_than_fit_are_told_to_come_again() -> None:
         assert (await ask(door.app, "POST", "/v1/track", [CLICK], AUTHORISED)).status == 200
 
     asyncio.run(story())
+    assert door.app._held.size == 0
+
+
+def test_a_small_body_that_unpacks_to_a_large_one_counts_as_large() -> None:
+    door = Door(options={"held_bytes": 100_000})
+    click = b'{"event":"E","anonymousId":"a","properties":{"x":"%s"}}'
+    assert door.ask("POST", "/v1/track", gzip.compress(click % (b"y" * 30_000)), AUTHORISED).status == 200
+    response = door.ask("POST", "/v1/track", gzip.compress(click % (b"y" * 300_000)), AUTHORISED)
+    assert (response.status, response.json["code"]) == (503, "busy")
     assert door.app._held.size == 0

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.harness import BROWSER_KEY, CODEC, NOW, SERVER_KEY, Door, user_hash
-from pipeline.core.events import Chat, Clickstream, ConsentChange, Customer, Product, Purchase
+from pipeline.core.events import Chat, Clickstream, Customer, Product, Purchase
 from pipeline.producers.collector.answers import Rejected
 from pipeline.producers.collector.body import Message
 from pipeline.producers.collector.keys import Access
@@ -219,84 +219,6 @@ def test_the_batchs_context_can_hold_the_user_hash() -> None:
     batch = [{"type": "track", "event": "E", "userId": "u"}, {"type": "track", "event": "E", "userId": "other"}]
     door.post("/v1/batch", {"batch": batch, "context": {"userHash": user_hash("u")}})
     assert [(event.trust, event.context) for event in door.events()] == [("VERIFIED", "{}"), ("BROWSER", "{}")]
-
-
-CONSENTS: list[tuple[str, dict[str, Any], tuple[tuple[str, str, bool], ...]]] = [
-    ("Consent Granted", {"channel": "email"}, (("email", "marketing", True),)),
-    ("Consent Granted", {"channel": "SMS", "purpose": "service"}, (("sms", "service", True),)),
-    ("Consent Withdrawn", {"channel": "email"}, (("email", "*", False),)),
-    ("Consent Withdrawn", {"channel": "email", "purpose": "marketing"}, (("email", "marketing", False),)),
-    ("Consent Withdrawn", {}, (("*", "*", False),)),
-    ("Consent Withdrawn", {"channel": "*", "purpose": "profiling"}, (("*", "profiling", False),)),
-]
-
-
-@pytest.mark.parametrize(("event", "properties", "changes"), CONSENTS)
-def test_consent_events(event: str, properties: dict[str, Any], changes: tuple[tuple[str, str, bool], ...]) -> None:
-    said = {**properties, "wording": "Yes, write me", "place": "checkout"}
-    record = Door().track({"event": event, "anonymousId": "a", "properties": said})
-    assert isinstance(record, Customer)
-    assert tuple((c.channel, c.purpose, c.granted) for c in record.consents) == changes
-    assert {(c.wording, c.place) for c in record.consents} == {("Yes, write me", "checkout")}
-
-
-@pytest.mark.parametrize(
-    ("event", "properties"),
-    [
-        ("Consent Granted", {}),
-        ("Consent Granted", {"channel": "*"}),
-        ("Consent Granted", {"channel": "email", "purpose": "*"}),
-        ("Consent Granted", {"channel": "pigeon"}),
-        ("Consent Granted", {"channel": ["email"]}),
-        ("Consent Withdrawn", {"channel": "pigeon"}),
-        ("Consent Withdrawn", {"purpose": 7}),
-    ],
-)
-def test_unclear_consent_is_refused_with_the_choices(event: str, properties: dict[str, Any]) -> None:
-    rejected = Door().track({"event": event, "anonymousId": "a", "properties": properties})
-    assert rejected["code"] == "bad_consent"
-    assert "email, push" in rejected["message"] or "marketing, service" in rejected["message"]
-
-
-@pytest.mark.parametrize(
-    ("consent", "changes"),
-    [
-        ({"email": True}, [("email", "marketing", True)]),
-        ({"email": False}, [("email", "marketing", False)]),
-        (
-            {"email": {"marketing": True, "service": False}},
-            [("email", "marketing", True), ("email", "service", False)],
-        ),
-        ({"*": {"*": False}}, [("*", "*", False)]),
-        ({"*": True, "email": {"*": True}}, []),
-        ({"pigeon": True, "email": {"dancing": True}, "sms": "yes", "push": None, "site": 1}, []),
-        ("yes", []),
-        ([], []),
-        (None, []),
-    ],
-)
-def test_consent_in_traits(consent: Any, changes: list[tuple[str, str, bool]]) -> None:
-    message = {"type": "identify", "userId": "u", "traits": {"consent": consent}, "context": {"page": PAGE}}
-    record = Door().track(message)
-    assert [(c.channel, c.purpose, c.granted) for c in record.consents] == changes
-    assert {c.place for c in record.consents} <= {PAGE["url"]}
-    assert msgspec.json.decode(record.properties) == {"consent": consent}
-
-
-GPC = ConsentChange(channel="*", purpose="profiling", granted=False, wording="Sec-GPC")
-
-
-def test_the_browsers_signal_withdraws_profiling() -> None:
-    door = Door()
-    identify = {"type": "identify", "anonymousId": "a"}
-    assert door.track(identify, sec_gpc="1").consents == (GPC,)
-    assert door.track(identify, sec_gpc="1").context == '{"gpc":true}'
-    assert door.track({**identify, "context": {"gpc": True}}).consents == (GPC,)
-    assert door.track({"event": "Consent Withdrawn", "anonymousId": "a"}, sec_gpc="1").consents[1:] == (GPC,)
-    assert door.track({"event": "Product Viewed", "anonymousId": "a"}, sec_gpc="1").context == '{"gpc":true}'
-    assert door.track(identify, sec_gpc="0").consents == ()
-    assert door.track(identify, SERVER_KEY, sec_gpc="1").consents == (), "a server's header is not the visitor's"
-    assert door.track({**identify, "context": {"gpc": True}}, SERVER_KEY).consents == (GPC,)
 
 
 @pytest.mark.parametrize(

@@ -123,11 +123,15 @@ class Collector:
 
     async def _post(self, scope: Scope, headers: dict[bytes, bytes], found: Route, receive: Receive) -> Answer:
         data = await read_body(receive, MAX_BATCH_BYTES, self._options.body_seconds, self._held)
+        held = len(data)
         try:
             if found.handler == "ignored":
                 return SUCCESS
             encoding = headers.get(b"content-encoding", b"").decode("latin-1")
             opened = inflate(data, encoding, MAX_BATCH_BYTES)
+            if opened is not data:
+                self._held.take(len(opened))
+                held += len(opened)
             if found.handler == "token":
                 asked = stream.read_request(opened)
                 access = self._access(_presented(scope, headers, asked.write_key))
@@ -137,7 +141,7 @@ class Collector:
             access = self._access(_presented(scope, headers, parcel.write_key))
             rejected = await self._take(parcel, "" if batch else found.endpoint, access, headers)
         finally:
-            self._held.give_back(len(data))
+            self._held.give_back(held)
         if rejected and not batch:
             raise Refused(400, rejected[0].code, rejected[0].message)
         return accepted(rejected)

@@ -1,0 +1,87 @@
+"""What messages say about permissions: consent events, traits, and the browser's Sec-GPC signal."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from collector.harness import SERVER_KEY, Door
+from pipeline.core.events import ConsentChange, Customer
+
+PAGE = {"url": "https://shop.example/p/1"}
+CONSENTS: list[tuple[str, dict[str, Any], tuple[tuple[str, str, bool], ...]]] = [
+    ("Consent Granted", {"channel": "email"}, (("email", "marketing", True),)),
+    ("Consent Granted", {"channel": "SMS", "purpose": "service"}, (("sms", "service", True),)),
+    ("Consent Withdrawn", {"channel": "email"}, (("email", "*", False),)),
+    ("Consent Withdrawn", {"channel": "email", "purpose": "marketing"}, (("email", "marketing", False),)),
+    ("Consent Withdrawn", {}, (("*", "*", False),)),
+    ("Consent Withdrawn", {"channel": "*", "purpose": "profiling"}, (("*", "profiling", False),)),
+]
+
+
+@pytest.mark.parametrize(("event", "properties", "changes"), CONSENTS)
+def test_consent_events(event: str, properties: dict[str, Any], changes: tuple[tuple[str, str, bool], ...]) -> None:
+    said = {**properties, "wording": "Yes, write me", "place": "checkout"}
+    record = Door().track({"event": event, "anonymousId": "a", "properties": said})
+    assert isinstance(record, Customer)
+    assert tuple((c.channel, c.purpose, c.granted) for c in record.consents) == changes
+    assert {(c.wording, c.place) for c in record.consents} == {("Yes, write me", "checkout")}
+
+
+@pytest.mark.parametrize(
+    ("event", "properties"),
+    [
+        ("Consent Granted", {}),
+        ("Consent Granted", {"channel": "*"}),
+        ("Consent Granted", {"channel": "email", "purpose": "*"}),
+        ("Consent Granted", {"channel": "pigeon"}),
+        ("Consent Granted", {"channel": ["email"]}),
+        ("Consent Withdrawn", {"channel": "pigeon"}),
+        ("Consent Withdrawn", {"purpose": 7}),
+    ],
+)
+def test_unclear_consent_is_refused_with_the_choices(event: str, properties: dict[str, Any]) -> None:
+    rejected = Door().track({"event": event, "anonymousId": "a", "properties": properties})
+    assert rejected["code"] == "bad_consent"
+    assert "email, push" in rejected["message"] or "marketing, service" in rejected["message"]
+
+
+@pytest.mark.parametrize(
+    ("consent", "changes"),
+    [
+        ({"email": True}, [("email", "marketing", True)]),
+        ({"email": False}, [("email", "marketing", False)]),
+        (
+            {"email": {"marketing": True, "service": False}},
+            [("email", "marketing", True), ("email", "service", False)],
+        ),
+        ({"*": {"*": False}}, [("*", "*", False)]),
+        ({"*": True, "email": {"*": True}}, []),
+        ({"pigeon": True, "email": {"dancing": True}, "sms": "yes", "push": None, "site": 1}, []),
+        ("yes", []),
+        ([], []),
+        (None, []),
+    ],
+)
+def test_consent_in_traits(consent: Any, changes: list[tuple[str, str, bool]]) -> None:
+    message = {"type": "identify", "userId": "u", "traits": {"consent": consent}, "context": {"page": PAGE}}
+    record = Door().track(message)
+    assert [(c.channel, c.purpose, c.granted) for c in record.consents] == changes
+    assert {c.place for c in record.consents} <= {PAGE["url"]}
+    assert msgspec.json.decode(record.properties) == {"consent": consent}
+
+
+GPC = ConsentChange(channel="*", purpose="profiling", granted=False, wording="Sec-GPC")
+
+
+def test_the_browsers_signal_withdraws_profiling() -> None:
+    door = Door()
+    identify = {"type": "identify", "anonymousId": "a"}
+    assert door.track(identify, sec_gpc="1").consents == (GPC,)
+    assert door.track(identify, sec_gpc="1").context == '{"gpc":true}'
+    assert door.track({**identify, "context": {"gpc": True}}).consents == (GPC,)
+    assert door.track({"event": "Consent Withdrawn", "anonymousId": "a"}, sec_gpc="1").consents[1:] == (GPC,)
+    assert door.track({"event": "Product Viewed", "anonymousId": "a"}, sec_gpc="1").context == '{"gpc":true}'
+    assert door.track(identify, sec_gpc="0").consents == ()
+    assert door.track(identify, SERVER_KEY, sec_gpc="1").consents == (), "a server's header is not the visitor's"
+    assert door.track({**identify, "context": {"gpc": True}}, SERVER_KEY).consents == (GPC,)
