@@ -164,8 +164,9 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, *, fr
     if sitting.claim_until > sitting.now:
         if not any(p.campaign == name and p.occasion == occasion for p in sitting.pending):
             sitting.pending.append(_waiting(candidate, sitting.claim_until))
-        facts = facts_json({"again_at": sitting.claim_until})
-        sitting.answer(name, occasion, "DEFERRED", "claim_open", facts)
+        if fresh:  # what waits already was answered when it began to wait
+            facts = facts_json({"again_at": sitting.claim_until})
+            sitting.answer(name, occasion, "DEFERRED", "claim_open", facts)
         return
     if not fresh and isinstance(campaign.when, WhenLapsed) and occasion != sitting.profile.purchases.last_order_id:
         facts = facts_json({"last_order": sitting.profile.purchases.last_order_id})
