@@ -54,6 +54,8 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     sweep_after: str | None = None
     """The last key shown the new rules; None: no sweep under way."""
     core_version: int = CORE_VERSION
+    peopled: bool = False
+    """Whether it has seen a record of a subject; before, there is nobody to show new rules to."""
 
 
 class ActiveRules(msgspec.Struct, frozen=True, array_like=True):
@@ -76,7 +78,9 @@ def advance(state: PartitionState, event: Event) -> PartitionState:
                 state, import_id="", import_clock=0, clock=clock, jump_source="", jump_to=0
             )
         case CampaignsChanged() | ModelChanged():
-            return msgspec.structs.replace(state, sweep_after="")
+            return msgspec.structs.replace(state, sweep_after="") if state.peopled else state
+    if not state.peopled and not isinstance(event, Tick | Continue):
+        state = msgspec.structs.replace(state, peopled=True)
     if not isinstance(event, _STAMPED):
         return state
     at = event.received_at
