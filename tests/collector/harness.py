@@ -33,8 +33,8 @@ Done = Callable[[list[Position] | Exception], None]
 
 class MemoryLog:
     """An appender that remembers. `confirm` decides what becomes of an append: "at once" (on another thread, as a
-    real log does), "later" (when the test calls `release`), "never", "refuse" (the callback says Unavailable) or
-    "raise" (the call does)."""
+    real log does), "later" (when the test calls `release`), "never", "refuse" (the callback says Unavailable),
+    "break" (it says something else) or "raise" (the call says Unavailable)."""
 
     def __init__(self, confirm: str = "at once") -> None:
         self.confirm = confirm
@@ -50,8 +50,9 @@ class MemoryLog:
         self.appends += 1
         if self.confirm == "raise":
             raise Unavailable("the log is away")
-        if self.confirm == "refuse":
-            self._on_another_thread(lambda: done(Unavailable("the log is away")))
+        if self.confirm in ("refuse", "break"):
+            problem = Unavailable("the log is away") if self.confirm == "refuse" else OSError("the disk is full")
+            self._on_another_thread(lambda: done(problem))
             return
         self.records += records
         if self.confirm == "at once":

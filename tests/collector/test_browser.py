@@ -1,6 +1,8 @@
 """What browsers ask for besides tracking: CORS, SDK settings, our own library, the token of the site stream."""
 
+import base64
 import gzip
+import hmac
 from pathlib import Path
 from typing import Any
 
@@ -174,9 +176,9 @@ def test_a_token_for_nobody(asked: dict[str, Any], code: str) -> None:
 
 def test_a_token_that_was_not_signed_here_or_is_too_old() -> None:
     token = sign(b"secret", StreamToken("a", "", NOW))
-    payload, _, signature = token.partition(".")
+    own, _, signature = token.partition(".")
     other = sign(b"secret", StreamToken("b", "", NOW)).partition(".")[0]
-    for wrong in ("", ".", "a.b", "é.é", payload, f"{payload}.", f"{other}.{signature}", token + "x", token[:-1],
+    for wrong in ("", ".", "a.b", "é.é", own, f"{own}.", f"{other}.{signature}", token + "x", token[:-1],
                   "x" * 5000, "\ud800"):  # fmt: skip
         with pytest.raises(BadToken, match="token"):
             verify(b"secret", wrong, NOW - 1)
@@ -184,6 +186,11 @@ def test_a_token_that_was_not_signed_here_or_is_too_old() -> None:
         verify(b"secret", token, NOW)
     with pytest.raises(BadToken, match="signature"):
         verify(b"another", token, NOW - 1)
+    for payload in (b"{}", b"not JSON", b'{"anonymous_id":"a","user_id":"","expires_at":"never"}'):
+        part = base64.urlsafe_b64encode(payload).rstrip(b"=")
+        signed = part + b"." + base64.urlsafe_b64encode(hmac.digest(b"secret", part, "sha256")).rstrip(b"=")
+        with pytest.raises(BadToken, match="not a stream token"):
+            verify(b"secret", signed.decode(), NOW)
     with pytest.raises(BadToken, match="no secret"):
         verify(b"", token, NOW - 1)
     with pytest.raises(ValueError, match="no secret"):

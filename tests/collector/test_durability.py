@@ -54,7 +54,7 @@ def test_a_batch_waits_for_all_of_its_parts() -> None:
     assert len(door.events()) == 450
 
 
-@pytest.mark.parametrize("confirm", ["refuse", "raise", "never"])
+@pytest.mark.parametrize("confirm", ["refuse", "break", "raise", "never"])
 @pytest.mark.parametrize("path", ["/v1/track", "/v1/batch"])
 def test_a_log_that_is_away_is_503_and_come_again(path: str, confirm: str) -> None:
     door = Door(MemoryLog(confirm), {"answer_seconds": 0.05})
@@ -63,7 +63,7 @@ def test_a_log_that_is_away_is_503_and_come_again(path: str, confirm: str) -> No
     assert (response.status, response.headers["retry-after"], response.json["code"]) == (503, "1", "unavailable")
     assert door.counted.out == {("unavailable", "log"): 1 if path == "/v1/track" else 2}
     door.log.confirm = "at once"
-    assert door.ask("POST", path, body, AUTHORISED).status == 200
+    assert Door(door.log).ask("POST", path, body, AUTHORISED).status == 200
 
 
 def test_a_refused_event_is_not_forgotten_when_its_dead_letter_cannot_be_written() -> None:
@@ -105,6 +105,20 @@ def test_no_confirmation_is_left_lying_between_threads() -> None:
         return await asyncio.gather(*asks)
 
     assert {response.status for response in asyncio.run(story())} == {200}
+
+
+def test_a_confirmation_nobody_waits_for_any_more_harms_nobody() -> None:
+    door = Door(MemoryLog("later"), {"answer_seconds": 0.05})
+
+    async def story() -> int:
+        late = await ask(door.app, "POST", "/v1/track", [CLICK], AUTHORISED)
+        door.log.release()
+        settled = door.app._log()._settled
+        await until(lambda: not door.log.waiting and not settled and not door.app._log()._awake)
+        return late.status
+
+    assert asyncio.run(story()) == 503
+    assert door.counted.in_progress == 0
 
 
 def test_a_confirmation_after_the_end_of_the_loop_harms_nobody() -> None:

@@ -26,9 +26,6 @@ class Acknowledgements:
     def append(self, records: Sequence[NewRecord]) -> asyncio.Future[None]:
         """A future that is done when all records are durable, or fails with Unavailable."""
         future: asyncio.Future[None] = self._loop.create_future()
-        if not records:
-            future.set_result(None)
-            return future
         try:
             self._appender.append_soon(records, lambda outcome: self._settle(future, outcome))
         except Unavailable as problem:
