@@ -14,6 +14,8 @@ from pipeline.producers.replay.rows import BadValueError, Row, legible
 NOON_HOURS = 12
 MASTER_COLUMNS = 4
 SAMPLE_COLUMNS = 5
+QUANTITY_DIGITS = 9
+GREATEST_CENTS = 10**15
 CURRENCY = "USD"
 CATEGORY = "cd"
 
@@ -82,8 +84,8 @@ def _noon(date: str) -> int:
 
 
 def _quantity(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise BadValueError("cds", text, "a whole number, 0 or more")
+    if not (text.isascii() and text.isdigit() and len(text) <= QUANTITY_DIGITS):
+        raise BadValueError("cds", text, f"a whole number of at most {QUANTITY_DIGITS} digits, 0 or more")
     return int(text)
 
 
@@ -92,6 +94,6 @@ def _cents(text: str) -> int:
         amount = Decimal(text) * 100
     except InvalidOperation as problem:
         raise BadValueError("dollars", text, "an amount such as 11.77") from problem
-    if not amount.is_finite() or amount < 0 or amount != amount.to_integral_value():
+    if not amount.is_finite() or not 0 <= amount <= GREATEST_CENTS or amount != amount.to_integral_value():
         raise BadValueError("dollars", text, "an amount such as 11.77, 0 or more, in whole cents")
     return int(amount)

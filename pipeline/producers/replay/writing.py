@@ -53,6 +53,11 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     clock: Callable[[], float]
     sleep: Callable[[float], None]
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a speed at which nothing would ever end."""
+        if not self.speed > 0:
+            raise ValueError(f"--speed: found {self.speed}, expected max or a number above 0")
+
 
 def replay(
     plan: Plan,
