@@ -1,0 +1,153 @@
+"""The API as one ASGI application: opens what the parts need, connects them, routes by path. Decides nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from pipeline.api.access import ServerAccess
+from pipeline.api.answers import Refused, answer_http, answer_refused, answer_unavailable, unavailable
+from pipeline.api.feed import Counts, Feed
+from pipeline.api.health import Problems, backend_problems, health_routes
+from pipeline.api.hub import Hub
+from pipeline.api.messages import item_of
+from pipeline.api.options import ApiOptions
+from pipeline.api.questions import Questions
+from pipeline.api.records import Records
+from pipeline.api.redeeming import Redemptions
+from pipeline.api.reports import Reports
+from pipeline.api.shop import Shop
+from pipeline.api.site_stream import SiteStream
+from pipeline.api.tail import Tail
+from pipeline.backends.contract import Appender, Reader, Unavailable
+from pipeline.codec import Codec
+from pipeline.core.effects import Effect
+
+TOPICS = ("vouchers", "chat-prompts", "decisions")
+LOOK_BACK = 30
+"""Effects of each partition that the live feed shows though they were decided before it started."""
+STANDS_SECONDS = 10.0
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+OWN_PATHS = frozenset({"/v1/stream", "/feed", "/healthz", "/readyz", "/metrics", "/shop"})
+OWN_PREFIXES = ("/v1/customers/", "/v1/vouchers/", "/feed/", "/shop/")
+
+
+class Api:
+    """ASGI application. Everything it uses is given to it; `clock` returns epoch ms, `open_reader` gives a reader
+    for one thread. `close` it before its server waits for open answers to end: streams don't end by themselves."""
+
+    def __init__(
+        self,
+        options: ApiOptions,
+        open_reader: Callable[[], Reader],
+        appender: Appender,
+        codec: Codec,
+        clock: Callable[[], int],
+        metrics: Callable[[], bytes] = bytes,
+        counts: Callable[[], Counts] | None = None,
+        problems: Problems | None = None,
+    ) -> None:
+        """Raises ValueError for missing secrets, OSError if the shop's pages can't be read."""
+        if not options.stream_secret:
+            raise ValueError("stream_secret is empty: set one, or anybody could sign tokens of the site stream")
+        self._clock = clock
+        self._questions = Questions(open_reader)
+        self._hub = Hub(options.max_streams)
+        self._feed = Feed(options, self._questions, clock, counts)
+        self._tail = Tail(open_reader, codec, TOPICS, self._on_effects, LOOK_BACK)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        reports = Reports(appender, codec, clock, options.source)
+        redemptions = Redemptions(self._questions, appender, codec, clock, options.source, options.answer_seconds)
+        access = ServerAccess(options.server_key, options.write_key)
+        records = Records(access, self._questions, redemptions, clock)
+        site_stream = SiteStream(options, self._hub, self._questions, reports, clock)
+        shop = Shop(options, redemptions, appender, codec, clock) if options.shop else None
+        self._app = Starlette(
+            routes=[
+                Route("/v1/customers/{id:path}", records.customer),
+                Route("/v1/vouchers/{code}", records.voucher),
+                Route("/v1/vouchers/{code}/redeem", records.redeem, methods=["POST"]),
+                Route("/v1/stream", self._standing(site_stream)),
+                Route("/feed", self._standing(self._feed.page)),
+                Route("/feed/events", self._standing(self._feed.events)),
+                Route("/feed/{name}", self._feed.file),
+                *health_routes(problems or backend_problems(open_reader), metrics),
+                *(shop.routes() if shop else ()),
+            ],
+            exception_handlers={
+                Refused: answer_refused,
+                Unavailable: answer_unavailable,
+                HTTPException: answer_http,
+            },
+            lifespan=self._lifespan,
+        )
+
+    @staticmethod
+    def handles(path: str) -> bool:
+        """Whether a path is one of the API's, for whoever mounts it beside others."""
+        return path in OWN_PATHS or path.startswith(OWN_PREFIXES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the lifespan."""
+        await self._app(scope, receive, send)
+
+    def open_streams(self) -> int:
+        """How many pages are listening (for a gauge)."""
+        return self._hub.open_streams()
+
+    def end_streams(self) -> None:
+        """Tell all open streams to end; from any thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._hub.end_all)
+            loop.call_soon_threadsafe(self._feed.end_all)
+
+    def close(self) -> None:
+        """End the streams and let go of readers and threads; not on the event loop."""
+        self.end_streams()
+        if self._loop is not None:
+            self._tail.stop()
+        self._questions.close()
+
+    def _standing(self, endpoint: Endpoint) -> Endpoint:
+        async def answered(request: Request) -> Response:
+            await self._stand()
+            return await endpoint(request)
+
+        return answered
+
+    async def _stand(self) -> None:
+        """Follow effects from now on, begun by whoever needs it first. Raises Refused (503)."""
+        self._begin()
+        if not await asyncio.to_thread(self._tail.wait_until_standing, STANDS_SECONDS):
+            raise unavailable("the log cannot be reached now: come again")
+
+    def _begin(self) -> None:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._tail.start()
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        self._begin()
+        yield
+
+    def _on_effects(self, earlier: bool, effects: Sequence[Effect]) -> None:
+        """From the tail's thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._publish, earlier, effects)
+
+    def _publish(self, earlier: bool, effects: Sequence[Effect]) -> None:
+        self._feed.note(effects)
+        if not earlier:
+            now = self._clock()
+            self._hub.publish([item for effect in effects if (item := item_of(effect, now))], now)

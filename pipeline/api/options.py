@@ -1,0 +1,34 @@
+"""What can be set about the API, with its limits. Only data."""
+
+from pathlib import Path
+
+import msgspec
+
+
+class ApiOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The API's settings."""
+
+    server_key: str
+    """Of the shop's own servers: profiles, vouchers, redemption."""
+    write_key: str = ""
+    """The public key of pages: known here only to be refused with 403."""
+    identity_secret: bytes = b""
+    """Key of `userHash` = HMAC-SHA256(identity secret, userId); the demo shop signs with it."""
+    stream_secret: bytes
+    """Signs the tokens of the site stream and, derived from it, those of the live feed."""
+    source: str = "serve@localhost"
+    """`role@host`, stamped on every record."""
+    allowed_origins: tuple[str, ...] = ("*",)
+    """Web origins whose pages may open the site stream; `*` for any, always without credentials."""
+    shop: Path | None = None
+    """Folder of the demo shop's pages; None: there is no shop."""
+    shop_vendor: Path | None = None
+    """Folder with a foreign SDK's browser build, served under `/shop/vendor/`; None: there is none."""
+    answer_seconds: float = 2.0
+    """A redemption that is not decided by then is answered 503."""
+    keep_alive_seconds: float = 15.0
+    """A silent stream says so often that it is there."""
+    max_streams: int = 10_000
+    """Open site streams; one more is answered 503."""
+    max_feeds: int = 20
+    """Open live feeds; one more is answered 503."""

@@ -1,0 +1,56 @@
+"""The calls of the shop's own servers: a customer's profile, a voucher, its redemption. All need the server key."""
+
+from collections.abc import Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.api.access import ServerAccess
+from pipeline.api.answers import Refused, json_answer
+from pipeline.api.orders import read_body, read_order
+from pipeline.api.questions import Questions
+from pipeline.api.redeeming import Redemptions
+from pipeline.api.view import customer_view, voucher_view
+from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
+
+LONGEST_ID = 1_000
+
+
+class Records:
+    """The endpoints. `clock` returns epoch ms."""
+
+    def __init__(
+        self, access: ServerAccess, questions: Questions, redemptions: Redemptions, clock: Callable[[], int]
+    ) -> None:
+        self._access = access
+        self._questions = questions
+        self._redemptions = redemptions
+        self._clock = clock
+
+    async def customer(self, request: Request) -> Response:
+        """`GET /v1/customers/{id}`: 200, 401, 403, 404."""
+        self._access.require(request)
+        key = subject_key(request.path_params["id"])
+        stored = await self._questions.state(key) if len(key) <= LONGEST_ID else None
+        profile = subjects.decode(key, stored) if stored else None
+        if not isinstance(profile, Profile):
+            raise Refused(404, "unknown_customer", "nobody is known by this id; browsers are asked for as `a:…`")
+        return json_answer(200, customer_view(profile, self._clock()))
+
+    async def voucher(self, request: Request) -> Response:
+        """`GET /v1/vouchers/{code}`: 200, 401, 403, 404."""
+        self._access.require(request)
+        state = await self._redemptions.find(request.path_params["code"])
+        return json_answer(200, voucher_view(state, self._clock()))
+
+    async def redeem(self, request: Request) -> Response:
+        """`POST /v1/vouchers/{code}/redeem`: 200, 400, 401, 403, 404, 409, 410, 422, 503."""
+        self._access.require(request)
+        order = read_order(await read_body(request))
+        return json_answer(200, await self._redemptions.redeem(request.path_params["code"], order))
+
+
+def subject_key(customer_id: str) -> str:
+    """A user id, or an id that says itself what it is (`u:…`, `a:…`)."""
+    return customer_id if customer_id.startswith(("u:", "a:")) else f"u:{customer_id}"

@@ -1,0 +1,110 @@
+"""`GET /v1/stream?token=…`: what a visitor's open page is told, as server-sent events.
+
+The token says whose stream it is: vouchers of the browser itself, and those of a person only if the token's maker
+verified them. First what waits for the visitor, then what is decided while the page is open, until the token ends.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pipeline.api.answers import RETRY_SOON, Refused, json_answer, refusal
+from pipeline.api.hub import Hub, Stream
+from pipeline.api.messages import Item, held_item
+from pipeline.api.options import ApiOptions
+from pipeline.api.questions import Questions
+from pipeline.api.reports import Reports
+from pipeline.api.sse import KEEP_ALIVE, RETRY, EventStream
+from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
+from pipeline.tokens import BadToken, StreamToken, verify
+
+
+class SiteStream:
+    """The endpoint. `clock` returns epoch ms."""
+
+    def __init__(
+        self, options: ApiOptions, hub: Hub, questions: Questions, reports: Reports, clock: Callable[[], int]
+    ) -> None:
+        self._options = options
+        self._hub = hub
+        self._questions = questions
+        self._reports = reports
+        self._clock = clock
+
+    async def __call__(self, request: Request) -> Response:
+        """200, 401 (also when the token has expired: ask for a new one), 503 (full, or the store is away)."""
+        headers = self._cors(request.headers.get("origin", ""))
+        try:
+            token = verify(self._options.stream_secret, request.query_params.get("token", ""), self._clock())
+        except BadToken as problem:
+            return json_answer(401, {"code": "bad_token", "message": str(problem)}, headers)
+        stream = self._hub.open(_addresses(token))
+        if stream is None:
+            too_many = Refused(503, "too_many_streams", "too many pages are listening: come again", RETRY_SOON)
+            too_many.headers |= headers
+            return refusal(too_many)
+        seen = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
+        try:
+            pending = await self._pending(stream.addresses, seen)
+        except BaseException:
+            self._hub.close(stream)
+            raise
+        lines = self._lines(stream, pending, token.expires_at)
+        return EventStream(lines, stream.ending, lambda: self._hub.close(stream), headers)
+
+    def _cors(self, origin: str) -> dict[str, str]:
+        if "*" in self._options.allowed_origins:
+            return {"Access-Control-Allow-Origin": "*"}
+        allowed = {"Access-Control-Allow-Origin": origin} if origin in self._options.allowed_origins else {}
+        return {"Vary": "Origin", **allowed}
+
+    async def _pending(self, addresses: tuple[str, ...], seen: str) -> list[Item]:
+        """What waits for the visitor: the store's word on their vouchers, and what was decided a moment ago, which
+        the store may not know yet. Prompts up to the one the page has seen last are not repeated."""
+        held: list[Item] = []
+        for address in addresses:
+            stored = await self._questions.state(address)
+            profile = subjects.decode(address, stored) if stored else None
+            if isinstance(profile, Profile):
+                held += _held(profile, self._clock())
+        lately = self._hub.kept(addresses, self._clock())
+        ids = [item.id for item in lately]
+        first_new = ids.index(seen) + 1 if seen in ids else 0
+        pending = {item.id: item for n, item in enumerate(lately) if item.name != "prompt" or n >= first_new}
+        for item in held:
+            if item.name == "revoked" or item.id not in pending:
+                pending[item.id] = item
+        return list(pending.values())
+
+    async def _lines(self, stream: Stream, pending: list[Item], expires_at: int) -> AsyncGenerator[str, None]:
+        yield RETRY
+        told = {(item.id, item.name) for item in pending}
+        for item in pending:
+            yield item.text
+            self._reports.delivered(item)
+        while (left_ms := expires_at - self._clock()) > 0:
+            silence = min(self._options.keep_alive_seconds, left_ms / 1000)
+            try:
+                item = await asyncio.wait_for(stream.waiting.get(), silence)
+            except TimeoutError:
+                yield KEEP_ALIVE
+                continue
+            if (item.id, item.name) in told or item.not_after < self._clock():
+                continue
+            yield item.text
+            self._reports.delivered(item)
+
+
+def _addresses(token: StreamToken) -> tuple[str, ...]:
+    """Where it listens. A user id is in a token only if it was verified."""
+    own = (("a:", token.anonymous_id), ("u:", token.user_id))
+    return tuple(prefix + name for prefix, name in own if name)
+
+
+def _held(profile: Profile, now: int) -> list[Item]:
+    in_order = sorted(profile.vouchers.held.items(), key=lambda entry: (entry[1].issued_at, entry[0]))
+    items = (held_item(profile.key, code, held, now) for code, held in in_order)
+    return [item for item in items if item is not None]

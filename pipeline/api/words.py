@@ -1,0 +1,136 @@
+"""Effects in words, for the people who watch the live feed. Pure: a table of phrases and nothing else.
+
+A reason or fact without a phrase here is shown as it stands, so a new one is never hidden.
+"""
+
+from typing import Any
+
+import msgspec
+
+from pipeline.core.effects import ChatPrompt, Decision, Effect, Message, Task, Voucher, VoucherRevoked
+
+REASONS = {
+    "already_issued": "it was already given for this occasion",
+    "claim_open": "a browser was just claimed: its history is awaited first",
+    "condition_false": "a condition of the campaign does not hold",
+    "conversation_open": "they are talking with somebody already",
+    "holdout": "they are in the comparison group, which is left alone",
+    "lapse_disproved": "a late order shows that they had not lapsed",
+    "no_longer_lapsed": "they have bought again meanwhile",
+    "no_consent": "they have not permitted it",
+    "products_in_category": "looked at several products of one category",
+    "same_product": "came back to the same product",
+    "cart_idle": "left a cart standing",
+    "unverified": "nobody proved that it is them",
+}
+FACTS = {
+    "p": "chance to buy again {}",
+    "threshold": "threshold {}",
+    "horizon_days": "within {} days",
+    "orders": "{} orders",
+    "days_since_last_order": "{} days since the last",
+    "rule": "judged as {}",
+    "channel": "by {}",
+    "not_permitted": "not permitted: {}",
+    "products": "{} products",
+    "minutes": "{} minutes",
+    "views": "{} views",
+    "hours": "{} hours",
+    "category": "category {}",
+    "product_id": "product {}",
+    "holdout_percent": "{} % of all",
+    "last_order": "their last order is {}",
+    "purpose": "for {}",
+    "why": "{}",
+    "field": "{}",
+    "op": "{}",
+    "value": "{},",
+    "found": "found {}",
+}
+HIDDEN = frozenset({"again_at", "conversation", "cents"})
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the feed."""
+
+    kind: str
+    """voucher, prompt, revoked, decision, message or task."""
+    customer: str
+    campaign: str
+    outcome: str
+    headline: str
+    reason: str
+    facts: str
+    at: int
+    """Epoch ms."""
+
+
+def entry_of(effect: Effect) -> Entry | None:
+    """The effect as a line; None: nothing for the feed."""
+    match effect:
+        case Voucher():
+            return _entry(effect, "voucher", "TAKEN", _voucher(effect), effect.facts)
+        case VoucherRevoked():
+            return _entry(effect, "revoked", "REVOKED", f"Voucher {effect.code} taken back", "{}")
+        case ChatPrompt():
+            return _entry(effect, "prompt", "TAKEN", f"“{effect.text}”", effect.facts)
+        case Decision():
+            return _entry(effect, "decision", effect.outcome, _DECIDED[effect.outcome], effect.facts)
+        case Message():
+            return _entry(effect, "message", "TAKEN", f"Message {effect.template} by {effect.channel}", effect.facts)
+        case Task():
+            return _entry(effect, "task", "TAKEN", f"Task: {effect.kind}", effect.facts)
+    return None
+
+
+def facts_in_words(facts: str) -> str:
+    """A JSON object of facts as phrases, in the order of `FACTS`, what is unknown last."""
+    try:
+        found: dict[str, Any] = msgspec.json.decode(facts, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return facts
+    named = [FACTS[name].format(_plain(found[name])) for name in FACTS if found.get(name) not in (None, "", [])]
+    others = [f"{name} {_plain(value)}" for name, value in found.items() if name not in FACTS and name not in HIDDEN]
+    return ", ".join(named + others).replace(",,", ",")
+
+
+_DECIDED = {
+    "TAKEN": "Decided to act",
+    "REFUSED": "Decided against it",
+    "DEFERRED": "Put off",
+    "REVOKED": "Taken back",
+}
+
+
+def _entry(
+    effect: Voucher | VoucherRevoked | ChatPrompt | Decision | Message | Task,
+    kind: str,
+    outcome: str,
+    headline: str,
+    facts: str,
+) -> Entry:
+    return Entry(
+        kind=kind,
+        customer=effect.customer,
+        campaign=effect.campaign,
+        outcome=outcome,
+        headline=headline,
+        reason=REASONS.get(effect.reason, effect.reason),
+        facts=facts_in_words(facts),
+        at=effect.decided_at,
+    )
+
+
+def _voucher(voucher: Voucher) -> str:
+    if voucher.discount_cents:
+        off = f"{voucher.discount_cents / 100:.2f} {voucher.currency}".rstrip()
+    else:
+        off = f"{voucher.discount_percent} %"
+    on = f" {voucher.category}" if voucher.category else ""
+    return f"{off} off{on}: {voucher.code}"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(_plain(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""What takes effects off the log (role `deliver`): each sink a pure `render` and a tiny `send`."""
