@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import pytest
 from servers.redis import RedisServer
 
 from pipeline.backends.contract import Backend, Fenced, Refused, Unavailable
-from pipeline.backends.kafka_redis import KafkaRedis
+from pipeline.backends.kafka_redis import KafkaRedis, snapshot
 from pipeline.backends.kafka_redis.connection import Connection
 from pipeline.backends.kafka_redis.store import RESTORING, Keys, RedisStore
 from pipeline.backends.kafka_redis.topics import TOPICS_FILE, read_topics
@@ -232,6 +233,44 @@ def test_a_partition_under_restore_waits_and_refuses(
     shop.restore(target)
     assert store.load(0, ["u:1"]).subjects == {"u:1": b"x"}
     client.close()
+
+
+def test_a_backup_under_a_busy_worker_is_of_one_moment(alone: RedisServer, tmp_path: Path) -> None:
+    """Every commit writes its offset into all subjects: a torn copy would hold two numbers."""
+    keys = [f"u:{number}" for number in range(2_500)]
+    store, connection, backups = store_of(alone), Connection(alone.url), tmp_path / "backup"
+    done = threading.Event()
+
+    def work() -> None:
+        offset: int | None = None
+        while not done.is_set():
+            following = (offset or 0) + 1
+            states: dict[str, bytes | None] = dict.fromkeys(keys, str(following).encode())
+            store.commit([change(0, offset, following, subjects=states, timers=dict.fromkeys(keys, following))])
+            offset = following
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    until("a first commit", lambda: store.load(0, []).offset is not None)
+    for _ in range(3):
+        snapshot.backup(connection, Keys(""), 1, "the log", backups)
+    done.set()
+    worker.join()
+    snapshot.restore(connection, Keys(""), 1, "the log", backups)
+    loaded = store.load(0, keys, timers_until=10**9, timer_limit=9_999)
+    assert {*loaded.subjects.values()} == {str(loaded.offset).encode()}
+    assert loaded.timers == [(loaded.offset, key) for key in sorted(keys)]
+    connection.close()
+
+
+def test_a_backup_of_a_store_that_lost_keys_is_refused(alone: RedisServer, tmp_path: Path) -> None:
+    store_of(alone).commit([change(0, None, 1, subjects={"u:1": b"x", "u:2": b"y"})])
+    client = alone.client()
+    client.delete(Keys("").subject(0, "u:1"))
+    with pytest.raises(Refused, match="noeviction"):
+        snapshot.backup(Connection(alone.url), Keys(""), 1, "the log", tmp_path / "backup")
+    client.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_embedded_worker_is_refused(tmp_path: Path) -> None:

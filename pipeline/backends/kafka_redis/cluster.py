@@ -7,8 +7,8 @@ default, never a setting that the commit contract needs.
 
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -23,7 +23,15 @@ KAFKA_SECONDS = 15.0
 _logger = logging.getLogger("rapport.kafka")
 _BY_KEY = -1
 _ASK_AGAIN_SECONDS = 0.05
-_ELECTING = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+_ELECTING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+)
+
+Answer = TypeVar("Answer")
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -78,19 +86,25 @@ class Cluster(msgspec.Struct, frozen=True):
             raise ValueError(f"a Kafka setting is wrong: {reason_of(error)}; see RAPPORT_KAFKA_*") from error
 
 
-def watermarks(cluster: Cluster, consumer: Consumer, at: TopicPartition) -> tuple[int, int]:
-    """The low watermark and, by the consumer's isolation, the last stable offset or the high watermark. Asks
-    again while a leader is being elected. Raises Unavailable."""
+def patiently(cluster: Cluster, what: str, ask: Callable[[], Answer]) -> Answer:
+    """The answer, asked for again while the brokers elect a leader or a coordinator. Raises Unavailable, which
+    begins with `what`."""
     deadline = time.monotonic() + KAFKA_SECONDS
     while True:
         try:
-            return consumer.get_watermark_offsets(at, timeout=KAFKA_SECONDS)
-        except KafkaException as error:
+            return ask()
+        except (KafkaException, TimeoutError) as error:
             inner = error_of(error)
             if inner is None or inner.code() not in _ELECTING or time.monotonic() > deadline:
-                what = f"the ends of {at.topic}, partition {at.partition}, are unknown"
                 raise cluster.unavailable(what, error) from error
             time.sleep(_ASK_AGAIN_SECONDS)
+
+
+def watermarks(cluster: Cluster, consumer: Consumer, at: TopicPartition) -> tuple[int, int]:
+    """The low watermark and, by the consumer's isolation, the last stable offset or the high watermark. Raises
+    Unavailable."""
+    what = f"the ends of {at.topic}, partition {at.partition}, are unknown"
+    return patiently(cluster, what, lambda: consumer.get_watermark_offsets(at, timeout=KAFKA_SECONDS))
 
 
 def produce(cluster: Cluster, producer: Producer, record: NewRecord, done: Any = None) -> None:

@@ -25,6 +25,7 @@ from pipeline.backends.kafka_redis.cluster import (
     EVENTS,
     KAFKA_SECONDS,
     Cluster,
+    patiently,
     produce,
     reason_of,
     record_of,
@@ -129,10 +130,8 @@ class KafkaWorkerLog:
         """X, by the group's own read_committed consumer, which waits for open transactions (an admin client and
         a read_uncommitted one answer at once, without the pending offset)."""
         what = f"the committed offset of partition {partition} is unknown"
-        try:
-            (found,) = self._consumer.committed([self._at(partition)], timeout=KAFKA_SECONDS)
-        except KafkaException as error:
-            raise self._cluster.unavailable(what, error) from error
+        at = [self._at(partition)]
+        (found,) = patiently(self._cluster, what, lambda: self._consumer.committed(at, timeout=KAFKA_SECONDS))
         if found.error is not None:
             raise self._cluster.unavailable(what, found.error)
         # A missing committed offset is not 0 (KAFKA-20416 emptied a store).

@@ -15,7 +15,7 @@ from confluent_kafka.admin._metadata import ClusterMetadata, TopicMetadata
 from confluent_kafka.cimpl import NewTopic
 
 from pipeline.backends.contract import Unavailable
-from pipeline.backends.kafka_redis.cluster import EVENTS, KAFKA_SECONDS, Cluster, error_of
+from pipeline.backends.kafka_redis.cluster import EVENTS, KAFKA_SECONDS, Cluster, error_of, patiently
 
 TOPICS_FILE = Path(__file__).parents[3] / "deploy" / "topics.toml"
 _DAY_MS = 86_400_000
@@ -103,14 +103,18 @@ def active_members(cluster: Cluster) -> int:
     group = cluster.group_id()
     # Kept in a variable: with its client gone, an answer would never come.
     admin = cluster.admin()
-    asked = admin.describe_consumer_groups([group], request_timeout=KAFKA_SECONDS)
-    try:
-        return len(asked[group].result(timeout=KAFKA_SECONDS).members)
-    except (KafkaException, TimeoutError) as error:
-        inner = error_of(error)
-        if inner is not None and inner.code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return 0
-        raise cluster.unavailable(f"group {group} cannot be described", error) from error
+
+    def members() -> int:
+        asked = admin.describe_consumer_groups([group], request_timeout=KAFKA_SECONDS)
+        try:
+            return len(asked[group].result(timeout=KAFKA_SECONDS).members)
+        except KafkaException as error:
+            inner = error_of(error)
+            if inner is not None and inner.code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return 0
+            raise
+
+    return patiently(cluster, f"group {group} cannot be described", members)
 
 
 def _new_topic(name: str, topic: Topic, replicas: int, min_insync: int) -> NewTopic:
