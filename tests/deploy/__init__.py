@@ -1,0 +1,1 @@
+"""What the deployment files promise: generated ones are up to date, the others start what they name."""
