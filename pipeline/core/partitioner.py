@@ -1,7 +1,7 @@
 """Which partition a subject lives in: Java's murmur2 over the key's bytes, as Kafka's own producers have it.
 
-Here lives one pure function. Never here: a choice without a key (sticky, random), or another hash: every log, the
-embedded one too, and everything that asks a log must agree for ever, or a subject's history falls apart.
+Here lives one pure function. Never here: a choice without a key (sticky, random), or another hash. Every log,
+the embedded one too, and all that ask a log must agree for ever, or a subject's history falls apart.
 """
 
 SEED = 0x9747B28C
@@ -13,8 +13,8 @@ POSITIVE = 0x7FFFFFFF
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition, 0 to `partitions` - 1, of a record with this key.
 
-    Equals Java's `Utils.toPositive(Utils.murmur2(key)) % partitions` and librdkafka's `murmur2_random` for every
-    key. Raises ValueError for fewer than one partition.
+    Equals Java's `Utils.toPositive(Utils.murmur2(key)) % partitions` and librdkafka's `murmur2_random`.
+    Raises ValueError for fewer than one partition.
     """
     if partitions < 1:
         raise ValueError(f"{partitions} partitions: a topic has at least 1")
@@ -22,7 +22,7 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def murmur2(data: bytes) -> int:
-    """Austin Appleby's MurmurHash2 with Kafka's seed, 0 to 2**32 - 1 (Java shows the same bits as a signed int)."""
+    """MurmurHash2 with Kafka's seed, 0 to 2**32 - 1 (Java shows the same bits as a signed int)."""
     size = len(data)
     whole = size & ~3
     value = SEED ^ size
