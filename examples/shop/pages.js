@@ -173,6 +173,11 @@ function loginPage() {
     return element('label', { class: 'person' }, radio,
       element('span', {}, element('strong', {}, person.name), ' ' + person.about));
   }));
+  const tick = (event) => {
+    find('login').elements.offers.checked = localStorage.getItem('shop_offers_' + event.target.value) === 'yes';
+  };
+  find('people').addEventListener('change', tick);
+  if (user) tick({ target: { value: user.user_id } });
   find('logout').hidden = !user;
   find('logout').addEventListener('click', () => {
     localStorage.removeItem('shop_user');
@@ -186,11 +191,13 @@ function loginPage() {
       const { user_id, user_hash } = await ask('login', { user_id: form.user_id.value });
       const { name } = PEOPLE.find((p) => p.user_id === user_id);
       localStorage.setItem('shop_user', JSON.stringify({ user_id, user_hash, name }));
-      const wording = find('offers-wording').textContent;
       await shopTracking.identify(user_id, { name, email: user_id + '@example.com' }, user_hash);
-      if (form.offers.checked) {
+      const agreed = form.offers.checked;
+      if (agreed !== (localStorage.getItem('shop_offers_' + user_id) === 'yes')) {
+        const wording = find('offers-wording').textContent;
         const proof = { channel: 'site', purpose: 'marketing', wording, place: location.href };
-        await shopTracking.track('Consent Granted', proof);
+        await shopTracking.track(agreed ? 'Consent Granted' : 'Consent Withdrawn', proof);
+        localStorage.setItem('shop_offers_' + user_id, agreed ? 'yes' : 'no');
       }
       location.assign('./');
     } catch (problem) {

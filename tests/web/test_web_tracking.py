@@ -6,12 +6,13 @@ import gzip
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from playwright.sync_api import Page
 
 from web.library import library_page, load_library, queued, track, wait_for_empty_queue
-from web.stand_in import LIBRARY, WRITE_KEY, Answer, StandIn
+from web.stand_in import LIBRARY, WRITE_KEY, Answer, StandIn, user_hash
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 Opener = Callable[..., Page]
@@ -97,6 +98,21 @@ def test_shop_pages_tell_what_was_viewed_added_and_bought(site: StandIn, page: P
     assert (order["total"], order["currency"], order["products"][0]["quantity"]) == (17.8, "EUR", 2)
     assert order["order_id"] in {known["order_id"] for known in site.orders.values()}
     assert len({e["anonymousId"] for e in site.events()}) == 1
+
+
+def test_shop_customer_logs_in_agrees_and_takes_it_back(site: StandIn, page: Page) -> None:
+    page.goto(site.url + "/shop/login.html")
+    offers = page.get_by_label("Show me vouchers")
+    for event in ("Consent Granted", "Consent Withdrawn"):
+        page.get_by_label("Ada").check()
+        offers.set_checked(event == "Consent Granted")
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url("**/shop/")
+        site.wait_until(partial(site.events, event))
+        [told] = {e["messageId"]: e for e in site.events(event)}.values()
+        assert (told["userId"], told["context"]["userHash"]) == ("ada", user_hash("ada"))
+        assert (told["properties"]["channel"], told["properties"]["purpose"]) == ("site", "marketing")
+        page.get_by_role("link", name="Ada").click()
 
 
 def test_a_503_is_followed_by_the_same_messages(faults: StandIn, open_library: Opener) -> None:
