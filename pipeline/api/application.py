@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.api.access import ServerAccess
 from pipeline.api.answers import Refused, answer_http, answer_refused, answer_unavailable, unavailable
-from pipeline.api.feed import Counts, Feed
+from pipeline.api.counting import Counts, LogCounts
+from pipeline.api.feed import Feed
 from pipeline.api.health import Problems, backend_problems, health_routes
 from pipeline.api.hub import Hub
 from pipeline.api.messages import item_of
@@ -52,7 +53,7 @@ class Api:
         codec: Codec,
         clock: Callable[[], int],
         metrics: Callable[[], bytes] = bytes,
-        counts: Callable[[], Counts] | None = None,
+        counts: Callable[[], Counts] = dict,
         problems: Problems | None = None,
     ) -> None:
         """Raises ValueError for missing secrets, OSError if the shop's pages can't be read."""
@@ -61,7 +62,8 @@ class Api:
         self._clock = clock
         self._questions = Questions(open_reader)
         self._hub = Hub(options.max_streams)
-        self._feed = Feed(options, self._questions, clock, counts)
+        log_counts = LogCounts(codec)
+        self._feed = Feed(options, self._questions, clock, lambda reader: {**log_counts(reader), **counts()})
         self._tail = Tail(open_reader, codec, TOPICS, self._on_effects, LOOK_BACK)
         self._loop: asyncio.AbstractEventLoop | None = None
         reports = Reports(appender, codec, clock, options.source)

@@ -6,7 +6,7 @@ Its address holds a token, signed with a key of its own: whoever has it may look
 import asyncio
 import hmac
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.api.answers import PAGE_POLICY, SAFE, Refused, unavailable
+from pipeline.api.counting import Counts
 from pipeline.api.options import ApiOptions
 from pipeline.api.questions import Questions
 from pipeline.api.sse import RETRY, Ending, EventStream, event_text
@@ -23,14 +24,15 @@ from pipeline.core.effects import Effect
 from pipeline.tokens import BadToken, StreamToken, sign, verify
 
 CONSOLE = Path(__file__).parent / "console"
-FILES = {"feed.js": "text/javascript; charset=utf-8", "feed.css": "text/css; charset=utf-8"}
+FILES = {
+    "feed.js": "text/javascript; charset=utf-8",
+    "feed.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
 LATEST = 60
 LOOK_SECONDS = 0.2
 COUNT_SECONDS = 1.0
 LIVES_MS = 12 * 3_600_000
-
-Counts = Mapping[str, int]
-"""Figures at the top of the page, by name: events, customers, lapsed, won_back, vouchers, prompts."""
 
 
 def feed_path(stream_secret: bytes, now: int, lives_ms: int = LIVES_MS) -> str:
@@ -39,25 +41,16 @@ def feed_path(stream_secret: bytes, now: int, lives_ms: int = LIVES_MS) -> str:
     return f"/feed?token={sign(_secret(stream_secret), token)}"
 
 
-def counts_of_log(reader: Reader) -> Counts:
-    """What the log's own ends say, where nobody counts better. Raises Unavailable."""
-    topics = {"events": "events", "vouchers": "vouchers", "prompts": "chat-prompts"}
-    return {
-        name: sum(reader.end_offset(topic, p) for p in range(reader.topic_partitions(topic)))
-        for name, topic in topics.items()
-    }
-
-
 class Feed:
-    """The endpoints. `clock` returns epoch ms; `counts` may block."""
+    """The endpoints. `clock` returns epoch ms; `counts` is asked on a reader's thread."""
 
     def __init__(
-        self, options: ApiOptions, questions: Questions, clock: Callable[[], int], counts: Callable[[], Counts] | None
+        self, options: ApiOptions, questions: Questions, clock: Callable[[], int], counts: Callable[[Reader], Counts]
     ) -> None:
         self._options = options
         self._questions = questions
         self._clock = clock
-        self._given_counts = counts
+        self._count = counts
         self._latest: deque[tuple[int, Entry]] = deque(maxlen=LATEST)
         self._noted = 0
         self._open: set[Ending] = set()
@@ -128,10 +121,7 @@ class Feed:
             return counts
         self._counted = (now, counts)
         try:
-            if self._given_counts is not None:
-                counts = await asyncio.to_thread(self._given_counts)
-            else:
-                counts = await self._questions.ask(counts_of_log)
+            counts = await self._questions.ask(self._count)
         except Unavailable:
             return counts  # the last figures stand until the log is back
         self._counted = (now, counts)

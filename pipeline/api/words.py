@@ -30,7 +30,7 @@ FACTS = {
     "orders": "{} orders",
     "days_since_last_order": "{} days since the last",
     "rule": "judged as {}",
-    "channel": "by {}",
+    "channel": "channel: {}",
     "not_permitted": "not permitted: {}",
     "products": "{} products",
     "minutes": "{} minutes",
@@ -42,10 +42,6 @@ FACTS = {
     "last_order": "their last order is {}",
     "purpose": "for {}",
     "why": "{}",
-    "field": "{}",
-    "op": "{}",
-    "value": "{},",
-    "found": "found {}",
 }
 HIDDEN = frozenset({"again_at", "conversation", "cents"})
 
@@ -89,11 +85,16 @@ def facts_in_words(facts: str) -> str:
         found: dict[str, Any] = msgspec.json.decode(facts, type=dict[str, Any])
     except msgspec.DecodeError:
         return facts
-    named = [FACTS[name].format(_plain(found[name])) for name in FACTS if found.get(name) not in (None, "", [])]
-    others = [f"{name} {_plain(value)}" for name, value in found.items() if name not in FACTS and name not in HIDDEN]
-    return ", ".join(named + others).replace(",,", ",")
+    condition = [_condition(found)] if found.keys() >= _CONDITION else []
+    named = condition + [
+        FACTS[name].format(_plain(found[name])) for name in FACTS if found.get(name) not in (None, "", [])
+    ]
+    shown = HIDDEN | FACTS.keys() | (_CONDITION if condition else set())
+    others = [f"{name} {_plain(value)}" for name, value in found.items() if name not in shown]
+    return ", ".join(named + others)
 
 
+_CONDITION = {"field", "op", "value", "found"}
 _DECIDED = {
     "TAKEN": "Decided to act",
     "REFUSED": "Decided against it",
@@ -130,7 +131,15 @@ def _voucher(voucher: Voucher) -> str:
     return f"{off} off{on}: {voucher.code}"
 
 
+def _condition(facts: dict[str, Any]) -> str:
+    """What a campaign demands, and what was found instead."""
+    operator = str(facts["op"]).replace("_", " ")
+    return f"{facts['field']} {operator} {_plain(facts['value'])}, found {_plain(facts['found'])}"
+
+
 def _plain(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(_plain(item) for item in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).replace("next_visit", "the next visit")

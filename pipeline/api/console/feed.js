@@ -33,11 +33,10 @@
   function line(entry) {
     const time = element('time', '', moment(entry.at));
     time.dateTime = new Date(entry.at).toISOString();
-    const why = [entry.reason, entry.facts].filter(Boolean).join(': ');
     const made = element('li', entry.kind + ' ' + entry.outcome + ' new',
       element('span', 'what', element('b', '', NAMES[entry.kind] || entry.kind), entry.headline), time,
       element('span', 'who', entry.campaign, ' · ', element('code', '', entry.customer)),
-      element('span', 'why', sentence(why)));
+      element('span', 'why', [entry.reason, entry.facts].filter(Boolean).map(sentence).join('. ')));
     made.dataset.kind = entry.kind;
     made.hidden = Boolean(kind) && kind !== entry.kind;
     return made;
