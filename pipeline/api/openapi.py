@@ -1,0 +1,195 @@
+"""The API's reference as OpenAPI 3.1, made from code: `docs/reference/openapi.yaml` is this, and compared with it.
+
+Schemas of request bodies come from the very types that read them; answers are shown by examples that the views
+made of `specimens`. Run `python -m pipeline.api.openapi` to print it anew (it needs PyYAML, which running Rapport does not).
+"""
+
+from typing import Any
+
+import msgspec
+
+from pipeline import __version__
+from pipeline.api.messages import item_of
+from pipeline.api.orders import RedeemOrder
+from pipeline.api.redeeming import Redeemed
+from pipeline.api.specimens import AT, CUSTOMER, PROMPT, VOUCHER
+from pipeline.api.view import customer_view, voucher_view
+
+Json = dict[str, Any]
+
+_ERRORS = {
+    "400": "malformed: what was found and what was expected",
+    "401": "no key, token or address, or a wrong or expired one",
+    "403": "the public write key: it opens nothing here",
+    "404": "unknown",
+    "409": "redeemed for another order already",
+    "410": "expired, or withdrawn",
+    "413": "the body is too large",
+    "422": "the order does not meet the voucher's conditions; the message says which",
+    "503": "cannot be answered now; safe to repeat after `Retry-After` seconds",
+}
+
+
+def openapi() -> Json:
+    """The document, as plain JSON."""
+    document: Json = msgspec.json.decode(msgspec.json.encode(_document()))
+    return document
+
+
+def _document() -> Json:
+    (redeem_order, redeemed), components = msgspec.json.schema_components(
+        [RedeemOrder, Redeemed], ref_template="#/components/schemas/{name}"
+    )
+    error = {
+        "type": "object",
+        "required": ["code", "message"],
+        "properties": {
+            "code": {"type": "string", "description": "Stable, for programs."},
+            "message": {"type": "string", "description": "For people: what was found, what was expected."},
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Rapport",
+            "version": __version__,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": "What `rapport serve` (and `rapport up`) answers. Amounts are integer minor units beside"
+            " their currency, times are epoch milliseconds in fields ending in `_at`.",
+        },
+        "security": [{"basic": []}, {"bearer": []}],
+        "paths": {
+            "/v1/customers/{id}": {"get": _customer()},
+            "/v1/vouchers/{code}": {"get": _voucher()},
+            "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
+            "/v1/stream": {"get": _stream()},
+            "/feed": {"get": _feed("The live feed's page.", "text/html")},
+            "/feed/events": {
+                "get": _feed("Server-sent events `counts` and `entries` of the live feed.", "text/event-stream")
+            },
+            "/healthz": {"get": _open("Whether the process answers.", "application/json")},
+            "/readyz": {
+                "get": _open("Whether the log and the store answer; the reasons if not.", "application/json", "503")
+            },
+            "/metrics": {"get": _open("Figures for Prometheus.", "text/plain")},
+        },
+        "components": {
+            "securitySchemes": {
+                "basic": {"type": "http", "scheme": "basic", "description": "The server key as user, no password."},
+                "bearer": {"type": "http", "scheme": "bearer", "description": "The server key."},
+            },
+            "schemas": {"Error": error, **components},
+        },
+    }
+
+
+def _customer() -> Json:
+    words = "A user id, or `u:` or `a:` with the id of a person or a browser."
+    return {
+        "operationId": "getCustomer",
+        "summary": "All that is known of a customer, with every decision and its reason.",
+        "parameters": [_parameter("id", words)],
+        "responses": {
+            "200": _shown("The profile.", customer_view(CUSTOMER)),
+            **_refused("401", "403", "404", "503"),
+        },
+    }
+
+
+def _voucher() -> Json:
+    return {
+        "operationId": "getVoucher",
+        "summary": "A voucher's terms and what became of it.",
+        "parameters": [_parameter("code", _CODE)],
+        "responses": {
+            "200": _shown("The voucher.", voucher_view(VOUCHER, AT)),
+            **_refused("401", "403", "404", "503"),
+        },
+    }
+
+
+def _redeem(order: Json, redeemed: Json) -> Json:
+    return {
+        "operationId": "redeemVoucher",
+        "summary": "Redeem a voucher for an order: once, and answered the same for the same order id.",
+        "parameters": [_parameter("code", _CODE)],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": order}}},
+        "responses": {
+            "200": {"description": "Redeemed.", "content": {"application/json": {"schema": redeemed}}},
+            **_refused(*_ERRORS),
+        },
+    }
+
+
+def _stream() -> Json:
+    item = item_of(PROMPT, AT)
+    return {
+        "operationId": "openStream",
+        "summary": "What a visitor's open page is told: server-sent events `prompt`, `voucher` and `revoked`.",
+        "security": [],
+        "parameters": [
+            _parameter("token", "From `POST /v1/stream/token` of the collector.", "query"),
+            {**_parameter("last_event_id", "The last event seen.", "query"), "required": False},
+        ],
+        "responses": {
+            "200": {
+                "description": "Goes on until the token ends.",
+                "content": {
+                    "text/event-stream": {"schema": {"type": "string"}, "example": item.text if item else ""}
+                },
+            },
+            **_refused("401", "503"),
+        },
+    }
+
+
+def _feed(words: str, kind: str) -> Json:
+    return {
+        **_open(words, kind, "401"),
+        "parameters": [_parameter("token", "Part of the address printed at start.", "query")],
+    }
+
+
+_CODE = "The voucher's code as it was typed: case and hyphens don't matter, O is 0, I and L are 1."
+
+
+def _open(words: str, kind: str, *refusals: str) -> Json:
+    answer = {"description": words, "content": {kind: {"schema": {}}}}
+    return {"summary": words, "security": [], "responses": {"200": answer, **_refused(*refusals)}}
+
+
+def _parameter(name: str, words: str, place: str = "path") -> Json:
+    return {"name": name, "in": place, "required": True, "description": words, "schema": {"type": "string"}}
+
+
+def _shown(words: str, example: Json) -> Json:
+    return {
+        "description": words,
+        "content": {"application/json": {"schema": {"type": "object"}, "example": example}},
+    }
+
+
+def _refused(*statuses: str) -> Json:
+    schema = {"$ref": "#/components/schemas/Error"}
+    return {
+        status: {"description": _ERRORS[status], "content": {"application/json": {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def as_yaml() -> str:
+    """The document as the file in `docs/reference` has it."""
+    import yaml  # only where documentation is made
+
+    class Plain(yaml.SafeDumper):
+        """Repeats what is the same instead of pointing at it."""
+
+        def ignore_aliases(self, _data: Any) -> bool:
+            return True
+
+    text: str = yaml.dump(openapi(), Dumper=Plain, sort_keys=False, allow_unicode=True, width=110)
+    return "# Made by `python -m pipeline.api.openapi`; a test compares it.\n" + text
+
+
+if __name__ == "__main__":
+    print(as_yaml(), end="")
