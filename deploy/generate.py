@@ -60,8 +60,9 @@ def document() -> dict[str, Any]:
             "title": "Rapport on Kafka",
             "version": __version__,
             "description": "What Rapport reads and writes. Keys are subject keys (u:ID a person, a:ID a browser,"
-            " v:CODE a voucher). Values are Avro in Confluent's wire format: byte 0, a 4-byte schema id (schemas/ids.toml,"
-            " or the registry's where one is set), the body. Read with isolation.level=read_committed.",
+            " v:CODE a voucher). Values are Avro in Confluent's wire format: byte 0, a 4-byte schema id"
+            " (schemas/ids.toml, or the registry's where one is set), the body. Read them with"
+            " isolation.level=read_committed.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/vnd.apache.avro",

@@ -60,9 +60,7 @@ def test_every_record_type_stands_on_a_channel(document: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("kind", TOPIC_OF, ids=lambda kind: kind.__name__)
-def test_effects_stand_where_the_code_puts_them_with_cloudevents_headers(
-    document: dict[str, Any], kind: type
-) -> None:
+def test_effects_stand_where_the_code_puts_them_with_headers(document: dict[str, Any], kind: type) -> None:
     assert kind.__name__ in document["channels"][TOPIC_OF[kind]]["messages"]
     headers = document["components"]["messages"][kind.__name__]["headers"]["properties"]
     assert set(headers) == {"ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time"}

@@ -1,0 +1,1 @@
+"""What the documentation promises: generated pages are up to date, shell blocks run, links lead somewhere."""
