@@ -1,6 +1,7 @@
 """`rapport`: the command line. Every expected failure is one plain sentence and exit code 1."""
 
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -34,13 +35,27 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
-app.command()(keeping.init)
-for role in (roles.up, roles.collect, roles.serve, roles.work, roles.deliver, roles.relay):
-    app.command()(role)
-for command in (history.replay, history.simulate, history.rebuild, history.fit):
-    app.command()(command)
-for command in (looking.profile, looking.log, looking.check, looking.doctor, keeping.backup, keeping.restore):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    demo.demo,
+    keeping.init,
+    roles.up,
+    roles.collect,
+    roles.serve,
+    roles.work,
+    roles.deliver,
+    roles.relay,
+    history.replay,
+    history.simulate,
+    history.rebuild,
+    history.fit,
+    looking.profile,
+    looking.log,
+    looking.check,
+    looking.doctor,
+    keeping.backup,
+    keeping.restore,
+)
+for command in COMMANDS:
     app.command()(command)
 app.add_typer(keeping.campaigns_app, name="campaigns")
 
@@ -53,7 +68,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),  # noqa: ARG001
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
     pass
 

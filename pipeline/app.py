@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,19 +21,27 @@ from prometheus_client import CollectorRegistry
 
 from pipeline import campaigns as campaign_files
 from pipeline import observe
-from pipeline.api import ApiOptions, api_app, health_app
+from pipeline.api.application import Api
+from pipeline.api.feed import feed_path
+from pipeline.api.health import backend_problems, health_app
+from pipeline.api.options import ApiOptions
 from pipeline.backends.contract import Appender, Backend, NewRecord, Reader
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.backends.sqlite import Embedded
-from pipeline.codec import Codec
+from pipeline.codec import Codec, local_ids
 from pipeline.core.events import CampaignsChanged, ModelChanged
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.partition import ActiveRules
 from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.producers.collector import Collector, CollectorOptions, Keys
-from pipeline.registry import registered_ids
+from pipeline.producers.collector.connection import BoundedConnection
+from pipeline.producers.relay.carry import Carrier
+from pipeline.producers.relay.kafka import KafkaRelay
+from pipeline.registry import registered_ids, registered_inputs
 from pipeline.settings import DEMO_SECRET, Settings
-from pipeline.sinks import Deliverer, Outbox
+from pipeline.sinks.deliver import Deliverer
+from pipeline.sinks.outbox import Outbox
+from pipeline.sinks.positions import Positions
 
 log = logging.getLogger("rapport")
 
@@ -103,8 +112,12 @@ class App:
             cached_subjects=self.settings.cached_subjects,
             ticks=ticks,
         )
-        measures = observe.WorkerMeasures(self.registry)
-        return Worker(worker_log, store, self.codec, options, wall_ms, measures, self.effects_codec())
+        return Worker(worker_log, store, self.codec, options, wall_ms, self._work_measures, self.effects_codec())
+
+    @cached_property
+    def _work_measures(self) -> observe.WorkerMeasures:
+        """Once a process, however often a worker is started in it."""
+        return observe.WorkerMeasures(self.registry)
 
     def collector(self) -> Collector:
         """The tracking endpoints."""
@@ -116,6 +129,7 @@ class App:
             source=source("collect"),
             trust_browser_purchases=settings.trust_browser_purchases,
             origins=settings.allowed_origins,
+            public_url=settings.public_url,
         )
         measures = observe.CollectorMeasures(self.registry)
         return Collector(options, self.appender("collect"), self.codec, wall_ms, measures)
@@ -123,6 +137,60 @@ class App:
     def stream_secret(self) -> bytes:
         """Signs the site stream's tokens."""
         return self.settings.stream_secret()
+
+    def api(self, *, shop: Path | None = None) -> Api:
+        """Profiles, vouchers, site stream, feed; the demo shop if its folder is given."""
+        settings = self.settings
+        options = ApiOptions(
+            server_key=settings.server_key,
+            write_key=settings.write_key,
+            identity_secret=settings.identity_secret.encode(),
+            stream_secret=self.stream_secret(),
+            source=source("serve"),
+            allowed_origins=settings.allowed_origins,
+            shop=shop,
+        )
+        return Api(options, self.backend.reader, self.appender("serve"), self.codec, wall_ms, self.metrics)
+
+    def deliverer(self) -> Deliverer:
+        """Follows vouchers and writes those for other channels than the site to the outbox folder."""
+        folder = Path(self.settings.outbox or Path(self.settings.data) / "outbox")
+        return Deliverer(
+            self.backend.reader(),
+            self.appender("deliver"),
+            self.codec,
+            Outbox(folder),
+            Positions(folder / "positions.json"),
+            wall_ms,
+            observe.DeliverMeasures(self.registry),
+            source("deliver"),
+        )
+
+    def health(self) -> Any:
+        """/metrics, /healthz and /readyz of a role that has no other pages."""
+        return health_app(backend_problems(self.backend.reader), self.metrics)
+
+    def metrics(self) -> bytes:
+        """All of this process's metrics in Prometheus' text format."""
+        return observe.exposition(self.registry)
+
+    def feed_path(self) -> str:
+        """The path under which the live feed can be looked at for the next hours."""
+        return feed_path(self.stream_secret(), wall_ms())
+
+    def relay(self) -> KafkaRelay:
+        """Carries clickstream, purchases and chats onto events. The settings must name a Kafka."""
+        url = self.settings.schema_registry_url
+        names = {number: name for name, number in local_ids().items()}
+        if url:
+            names |= registered_inputs(url)
+        return KafkaRelay(
+            self.settings.log.removeprefix("kafka://"),
+            Carrier(self.codec, names.get, source("relay")),
+            wall_ms,
+            prefix=self.settings.prefix,
+            options=self.settings.kafka_options(),
+        )
 
     def close(self) -> None:
         """Write what waits, let go of everything."""
@@ -193,6 +261,7 @@ class Running:
         self.failure: BaseException | None = None
         self._threads: list[threading.Thread] = []
         self._servers: list[uvicorn.Server] = []
+        self._apis: list[Api] = []
 
     def thread(self, name: str, work: Callable[[threading.Event], None]) -> None:
         """Run `work(stop)` beside the others."""
@@ -214,7 +283,7 @@ class Running:
         """Serve HTTP in a thread of its own; the port it listens on. Raises OSError if the port is taken."""
         config = uvicorn.Config(
             application,
-            http="httptools",
+            http=BoundedConnection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -233,10 +302,17 @@ class Running:
         self.thread("http", lambda _: server.run(sockets=[listening]))
         return int(listening.getsockname()[1])
 
+    def closing(self, api: Api) -> Api:
+        """The API, whose streams are ended when all stops: they would keep their server from ending."""
+        self._apis.append(api)
+        return api
+
     def wait(self, seconds: float | None = None) -> None:
         """Until a signal, a failure, or so many seconds; then stop everything. Raises what failed."""
         self.stop.wait(seconds)
         self.stop.set()
+        for api in self._apis:
+            api.close()
         for server in self._servers:
             server.should_exit = True
         for thread in self._threads:

@@ -18,19 +18,25 @@ _TIMEOUT_SECONDS = 10
 _TYPE = "application/vnd.schemaregistry.v1+json"
 
 
+INPUT_TOPICS = {"Clickstream": "clickstream", "Purchase": "purchases", "Chat": "chats"}
+"""Where systems that are on Kafka already write input records, by record type."""
+
+
 def registered_ids(url: str) -> dict[str, int]:
-    """Register all effect schemas; their ids by record type. Raises Unavailable if the registry does not answer, Refused
-    if it takes a schema for incompatible."""
-    ids = {}
-    for effect in EFFECTS:
-        name = effect.__name__
-        subject = f"{TOPIC_OF[effect]}-rapport.{name}"
-        _call(url, "PUT", f"config/{urllib.parse.quote(subject)}", {"compatibility": "FULL_TRANSITIVE"})
-        answer = _call(
-            url, "POST", f"subjects/{urllib.parse.quote(subject)}/versions", {"schema": schema_text(name)}
-        )
-        ids[name] = int(answer["id"])
-    return ids
+    """Register all effect schemas; their ids by record type. Raises Unavailable if the registry does not answer,
+    Refused if it takes a schema for incompatible."""
+    return {effect.__name__: _register(url, TOPIC_OF[effect], effect.__name__) for effect in EFFECTS}
+
+
+def registered_inputs(url: str) -> dict[int, str]:
+    """Register the input schemas on their topics; record types by id. Raises as `registered_ids`."""
+    return {_register(url, topic, name): name for name, topic in INPUT_TOPICS.items()}
+
+
+def _register(url: str, topic: str, name: str) -> int:
+    subject = urllib.parse.quote(f"{topic}-rapport.{name}")
+    _call(url, "PUT", f"config/{subject}", {"compatibility": "FULL_TRANSITIVE"})
+    return int(_call(url, "POST", f"subjects/{subject}/versions", {"schema": schema_text(name)})["id"])
 
 
 def _call(url: str, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Port of `serve` when it runs alone."""
     allowed_origins: tuple[str, ...] = ("*",)
     """Origins whose pages may call the collector and the site stream."""
+    public_url: str = ""
+    """How browsers reach the collector (https://events.shop.example), if a proxy stands before it."""
     trust_browser_purchases: bool = False
     """Count purchases that come under the browser key. Anybody can invent them: only for shops without a server."""
     schema_registry_url: str = ""

@@ -28,7 +28,10 @@ def settings_of(config: Path | None = None, data: Path | None = None, **given: A
     """The settings of this command, with logging set up. Raises SettingsError."""
     settings = load(os.environ, config, data=str(data) if data else None, **given)
     logging.basicConfig(
-        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+        level=settings.log_level,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        force=True,
     )
     return settings
 

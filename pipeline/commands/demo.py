@@ -2,12 +2,12 @@
 
 import base64
 import http.client
+import itertools
 import json
 import secrets
 import statistics
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,22 +20,26 @@ from pipeline.app import App, Running, Together, open_backend, publish_campaigns
 from pipeline.backends.contract import LogRecord, Reader
 from pipeline.codec import Codec
 from pipeline.commands.common import console
-from pipeline.commands.history import decide, progress_bar, put_on_log, read_history
+from pipeline.commands.history import decide, progress_bar, put_on_log
 from pipeline.commands.roles import work_until
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import ChatPrompt, Voucher
+from pipeline.producers.replay.files import plan_file
 from pipeline.producers.simulator.live import play
 from pipeline.producers.simulator.simulate import simulate
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PURCHASES = ROOT / "examples" / "data" / "CDNOW_master.txt.gz"
+SHOP = ROOT / "examples" / "shop"
 CAMPAIGNS = ROOT / "campaigns"
-VISITORS = 300
-EVENTS_PER_SECOND = 20
+EVENTS = 20_000
+VISITORS = 4_000
+SPAN_DAYS = 0.05
+SPEED = 8.0
+"""People live eight times as fast as by the clock: some thirty events a second."""
 BLOCK = 5_000
-LONG_SECONDS = 86_400
 
 
 def demo(
@@ -74,7 +78,7 @@ def _history(app: App) -> int:
     publish_campaigns(app, CAMPAIGNS, only_if_changed=True)
     with progress_bar() as bar:
         began = wall_ms()
-        put_on_log(app, read_history(PURCHASES, "cdnow", "", shift_to_ms=began), pace=None, progress=bar)
+        put_on_log(app, plan_file(PURCHASES, "cdnow", shift_to_ms=began), pace=None, progress=bar)
         decide(app, bar)
     return wall_ms()
 
@@ -82,14 +86,16 @@ def _history(app: App) -> int:
 def _live(app: App, port: int, seed: int, seconds: int | None) -> None:
     running = Running()
     with signals(running):
-        address = f"http://{app.settings.host}:{running.serve(Together(app.collector(), app.api(running)), app.settings.host, port)}"
+        api = running.closing(app.api(shop=SHOP))
+        listening = running.serve(Together(app.collector(), api), app.settings.host, port)
+        address = f"http://{app.settings.host}:{listening}"
         running.thread("work", lambda stop: work_until(app, stop))
         running.thread("deliver", app.deliverer().run)
         running.thread("visitors", lambda stop: _visitors(app.settings, address, seed, stop))
         console.print("\n[bold]Live visitors[/] look around now. Watch, or be one of them:")
-        console.print(f"  demo shop  {address}/shop/")
-        console.print(f"  live feed  {address}/feed?token={app.feed_token()}")
-        console.print(f"  metrics    {address}/metrics")
+        console.print(f"  demo shop  {address}/shop/", soft_wrap=True)
+        console.print(f"  live feed  {address}{app.feed_path()}", soft_wrap=True)
+        console.print(f"  metrics    {address}/metrics", soft_wrap=True)
         console.print(f"Ends in {seconds} seconds." if seconds else "Ctrl-C ends it.")
         running.wait(seconds)
 
@@ -114,19 +120,17 @@ def _visitors(settings: Settings, address: str, seed: int, stop: threading.Event
         connection.request("POST", f"/v1/{body.get('type', 'track')}", json.dumps(body), headers)
         connection.getresponse().read()
 
-    span_days = 1.0
-    messages = simulate(seed, 10_000_000, VISITORS, wall_ms(), "several", span_days=span_days * 10)
+    def sleep(pause_seconds: float) -> None:
+        stop.wait(pause_seconds)
+
     try:
-        play(messages, send, speed=_speed(span_days), now_ms=wall_ms, sleep=lambda s: None if stop.wait(s) else None)
+        for crowd in itertools.count(seed):
+            messages = simulate(crowd, EVENTS, VISITORS, wall_ms(), "several", span_days=SPAN_DAYS)
+            play(messages, send, speed=SPEED, now_ms=wall_ms, sleep=sleep)
     except Ended:
         return
     finally:
         connection.close()
-
-
-def _speed(span_days: float) -> float:
-    """Simulated seconds a second."""
-    return span_days * 86_400 / (10_000 / EVENTS_PER_SECOND)
 
 
 def _summary(reader: Reader, keys: Callable[[int], Iterable[str]], live_since: int) -> Table:

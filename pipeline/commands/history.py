@@ -1,7 +1,7 @@
 """`replay`, `simulate`, `rebuild`, `fit`: history, real, invented or decided again."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.app import App, active_rules, publish_campaigns, publish_model, source, wall_ms
+from pipeline.app import App, active_rules, publish_campaigns, publish_model, wall_ms
 from pipeline.backends.contract import Reader, Refused
 from pipeline.backends.sqlite import Embedded
 from pipeline.codec import Codec, Undecodable
@@ -19,17 +19,17 @@ from pipeline.core.events import Event, Purchase
 from pipeline.core.identifiers import customer_key
 from pipeline.core.lapse_model import DAY_MS
 from pipeline.processors.fit import FittedModel, fit_model
-from pipeline.producers.replay import cdnow, segment, table
-from pipeline.producers.replay.plan import Plan, plan
-from pipeline.producers.replay.rows import Row, file_digest, open_lines
+from pipeline.producers.replay.files import plan_file
+from pipeline.producers.replay.plan import Plan
 from pipeline.producers.replay.tail import tail_of
-from pipeline.producers.replay.writing import Pace, replay as write_history
+from pipeline.producers.replay.writing import Pace
+from pipeline.producers.replay.writing import replay as write_history
 from pipeline.producers.simulator.simulate import simulate as simulated
 from pipeline.producers.simulator.simulate import write_lines
-from pipeline.settings import Settings, SettingsError
+from pipeline.settings import SettingsError
 
 BLOCK = 5_000
-CENTURY_MS = 4_102_444_800_000
+LOOK_AGAIN_SECONDS = 0.2
 Format = Literal["cdnow", "segment", "csv"]
 
 
@@ -50,7 +50,7 @@ def replay(
     format_: Annotated[str, typer.Option("--format", help="cdnow, segment or csv.")],
     speed: Annotated[str, typer.Option(help="max, or how many times faster than it happened.")] = "max",
     shift_to: Annotated[str, typer.Option(help="now: move the history so that it ends today.")] = "",
-    columns: Annotated[str, typer.Option("--map", help="For csv: customer=…,at=…,order_id=…,total=…,currency=…")] = "",
+    columns: Annotated[str, typer.Option("--map", help="For csv: customer=…,at=…,order_id=…,total=…")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="On Kafka: return when everything is decided.")] = False,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave malformed rows out.")] = False,
     config: Config = None,
@@ -63,7 +63,7 @@ def replay(
     settings = settings_of(config, data)
     if shift_to not in ("", "now"):
         raise SettingsError(f"--shift-to {shift_to}: expected now")
-    history = read_history(file, format_, columns, shift_to_ms=wall_ms() if shift_to else None, skip_bad=skip_bad)
+    history = plan_file(file, format_, map_=columns, shift_to_ms=wall_ms() if shift_to else None, skip_bad=skip_bad)
     with opened(settings) as app, progress_bar() as bar:
         publish_if_never(app, Path(settings.campaigns))
         put_on_log(app, history, pace=pace_of(speed), progress=bar)
@@ -71,26 +71,11 @@ def replay(
             decide(app, bar)
         elif wait:
             wait_until_decided(app, bar)
-    console.print(f"{len(history.records):,} records of {file}, {_date(history.first_at)} to {_date(history.last_at)}.")
+    console.print(
+        f"{len(history.records):,} records of {file}, {_date(history.first_at)} to {_date(history.last_at)}."
+    )
     if history.bad_rows:
         console.print(f"Left out {history.bad_rows} malformed rows, the first: {history.bad_samples[0]}")
-
-
-def read_history(file: Path, format_: str, columns: str, *, shift_to_ms: int | None, skip_bad: bool = False) -> Plan:
-    """The whole file, checked and sorted. Raises BadFileError, SettingsError."""
-    if not file.is_file():
-        raise SettingsError(f"there is no file {file}")
-    digest = file_digest(file)
-    readers: dict[str, Callable[[Iterator[str]], Iterator[Row]]] = {
-        "cdnow": cdnow.read,
-        "segment": segment.read,
-        "csv": lambda lines: table.read(lines, table.mapping(columns), digest[:12]),
-    }
-    if format_ not in readers:
-        raise SettingsError(f"--format {format_}: expected {', '.join(readers)}")
-    with open_lines(file) as lines:
-        rows = readers[format_](lines)
-        return plan(rows, file=str(file), digest=digest, shift_to_ms=shift_to_ms, skip_bad=skip_bad)
 
 
 def pace_of(speed: str) -> Pace | None:
@@ -129,7 +114,7 @@ def put_on_log(app: App, history: Plan, *, pace: Pace | None, progress: Progress
             app.appender("replay"),
             app.codec.encode,
             partitions=reader.partitions(),
-            tail=lambda import_id: tail_of(reader, lambda value: decoded(app.codec, value), import_id),
+            tail=lambda import_id: tail_of(reader, app.codec, import_id),
             pace=pace,
             progress=lambda done, _all: progress.update(task, completed=done),
         )
@@ -143,9 +128,6 @@ def decode_or_none(codec: Codec, value: bytes) -> Event | Effect | None:
         return codec.decode(value)
     except Undecodable:
         return None
-
-
-decoded = decode_or_none
 
 
 def decide(app: App, progress: Progress) -> int:
@@ -179,13 +161,22 @@ def wait_until_decided(app: App, progress: Progress) -> int:
         total = sum(ends.values())
         task = progress.add_task("decided", total=total)
         while True:
-            behind = sum(max(0, end - (reader.stored(number)[0] or 0)) for number, end in ends.items())
-            progress.update(task, completed=total - behind)
-            if not behind:
+            stored = {number: reader.stored(number)[0] or 0 for number in ends}
+            progress.update(task, completed=sum(min(stored[number], end) for number, end in ends.items()))
+            if not any(_undecided_records(reader, number, stored[number], end) for number, end in ends.items()):
+                progress.update(task, completed=total)
                 return total
-            time.sleep(0.2)
+            time.sleep(LOOK_AGAIN_SECONDS)
     finally:
         reader.close()
+
+
+def _undecided_records(reader: Reader, number: int, stored: int, end: int) -> bool:
+    """Whether a record stands between the two: on Kafka, transactions leave offsets behind that are no records."""
+    if stored >= end:
+        return False
+    found, _ = reader.read("events", number, stored, 1, LOOK_AGAIN_SECONDS)
+    return bool(found) and found[0].offset < end
 
 
 def undecided(app: App) -> int:
@@ -205,7 +196,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
     events: Annotated[int, typer.Option(help="How many events.")] = 50_000,
     people: Annotated[int, typer.Option(help="How many shoppers.")] = 2_000,
-    devices: Annotated[str, typer.Option(help="one or several: whether people change devices and log in.")] = "several",
+    devices: Annotated[str, typer.Option(help="one or several: do people change devices and log in?")] = "several",
     start: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "2024-01-01",
 ) -> None:
     """Invent shoppers: visits, carts, personal rhythms, chats, log-ins from several devices, silence."""
@@ -223,9 +214,9 @@ def rebuild(
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Copy the events log into a fresh embedded folder and decide it all again there: the same log, the same decisions.
+    """Copy the events log into a fresh embedded folder and decide it all again there.
 
-    Compare with `rapport --data` commands on both; the code secret must be the same.
+    The same log, the same decisions: compare `rapport log decisions` of both. The code secret must be the same.
     """
     settings = settings_of(config, data)
     with opened(settings) as app, progress_bar() as bar:

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from pipeline import campaigns as campaign_files
-from pipeline.api import customer_view
+from pipeline.api.view import customer_view
 from pipeline.app import App, active_rules, open_backend, wall_ms
 from pipeline.backends.contract import LogRecord, Reader, Unavailable
 from pipeline.codec import Codec, Undecodable
@@ -149,7 +149,9 @@ def _in_words(line: dict[str, Any]) -> str:
         for name in ("campaign", "outcome", "channel", "code", "order_id", "total_cents", "category", "product_id")
         if line.get(name)
     }
-    return f"{line['partition']}/{line['offset']}  {line.get('record', '?')}  {line['customer']}  {what}  {rest or ''}"
+    return (
+        f"{line['partition']}/{line['offset']}  {line.get('record', '?')}  {line['customer']}  {what}  {rest or ''}"
+    )
 
 
 def check(config: Config = None) -> None:

@@ -1,17 +1,17 @@
 """`up`, `collect`, `serve`, `work`, `deliver`, `relay`: the roles, each as a process, or all in one."""
 
+import logging
 import threading
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline import observe
-from pipeline.api import health_app
-from pipeline.app import App, Running, Together, publish_campaigns, signals, wall_ms
+from pipeline.app import App, Running, Together, publish_campaigns, signals
 from pipeline.commands.common import Config, Data, MetricsPort, console, opened, settings_of
-from pipeline.producers.relay import Relay
-from pipeline.settings import Settings, SettingsError, require
+from pipeline.settings import SettingsError, require
+
+log = logging.getLogger("rapport.roles")
 
 WORK_PORT = 9101
 DELIVER_PORT = 9102
@@ -29,13 +29,14 @@ def up(config: Config = None, data: Data = None, host: Host = None, port: Port =
         publish_at_start(app)
         running = Running()
         with signals(running):
-            application = Together(app.collector(), app.api(running))
-            listening = running.serve(application, settings.host, settings.port)
+            listening = running.serve(
+                Together(app.collector(), running.closing(app.api())), settings.host, settings.port
+            )
             running.thread("work", lambda stop: work_until(app, stop))
             running.thread("deliver", app.deliverer().run)
             console.print(f"Rapport is up: http://{settings.host}:{listening} (metrics: /metrics)")
             if settings.log:
-                running.thread("relay", lambda stop: relay_of(app).run(stop))
+                running.thread("relay", lambda stop: relay_until(app, stop))
             running.wait()
 
 
@@ -46,7 +47,7 @@ def collect(config: Config = None, data: Data = None, metrics_port: MetricsPort 
     with opened(settings, demo=False) as app:
         running = Running()
         with signals(running):
-            application = Together(app.collector(), health(app))
+            application = Together(app.collector(), app.health())
             port = running.serve(application, settings.host, metrics_port or 0)
             console.print(f"Collecting on http://{settings.host}:{port}")
             running.wait()
@@ -59,7 +60,7 @@ def serve(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
     with opened(settings, demo=False) as app:
         running = Running()
         with signals(running):
-            port = running.serve(app.api(running), settings.host, metrics_port or 0)
+            port = running.serve(running.closing(app.api()), settings.host, metrics_port or 0)
             console.print(f"Serving on http://{settings.host}:{port}")
             running.wait()
 
@@ -84,23 +85,20 @@ def relay(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
     """Carry input records from the topics clickstream, purchases and chats onto events, each once."""
     settings = settings_of(config, data)
     if not settings.log:
-        raise SettingsError("`rapport relay` reads Kafka topics: set RAPPORT_LOG=kafka://… and RAPPORT_STORE=redis://…")
+        raise SettingsError(
+            "`rapport relay` reads Kafka topics: set RAPPORT_LOG=kafka://… and RAPPORT_STORE=redis://…"
+        )
     with opened(settings) as app:
-        _alone(app, "relay", lambda stop: relay_of(app).run(stop), metrics_port)
+        _alone(app, "relay", lambda stop: relay_until(app, stop), metrics_port)
 
 
 def _alone(app: App, role: str, work: Any, metrics_port: int | None) -> None:
     running = Running()
     with signals(running):
-        port = running.serve(health(app), app.settings.host, metrics_port or 0)
+        port = running.serve(app.health(), app.settings.host, metrics_port or 0)
         running.thread(role, work)
         console.print(f"Running {role}; metrics on http://{app.settings.host}:{port}/metrics")
         running.wait()
-
-
-def health(app: App) -> Any:
-    """/metrics, /healthz and /readyz of a role."""
-    return health_app(app.reader_factory(), lambda: observe.exposition(app.registry))
 
 
 def work_until(app: App, stop: threading.Event) -> None:
@@ -112,9 +110,9 @@ def work_until(app: App, stop: threading.Event) -> None:
         worker.close()
 
 
-def relay_of(app: App) -> Relay:
-    """The relay on the app's Kafka."""
-    return app.relay()
+def relay_until(app: App, stop: threading.Event) -> None:
+    """A relay's life."""
+    app.relay().run(stop.wait, failed=log.warning)
 
 
 def publish_at_start(app: App) -> None:

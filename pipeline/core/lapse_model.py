@@ -224,9 +224,7 @@ def explain(model: LapseModel, history: PurchaseHistory, now_ms: int, horizon_da
     )
 
 
-def lapses_at(
-    model: LapseModel, history: PurchaseHistory, threshold: float, horizon_days: float
-) -> int | None:
+def lapses_at(model: LapseModel, history: PurchaseHistory, threshold: float, horizon_days: float) -> int | None:
     """The first full hour (epoch ms) at which `p_buys` is below `threshold`, if no further purchase comes.
 
     Nobody lapses within a day of buying: where the score is below the threshold by then, the answer is the

@@ -35,7 +35,8 @@ TIMERS_PER_RECORD = 1_000
 SWEEP_PER_RECORD = 500
 IMPORT_SOURCE = "import:"
 
-_STAMPED = (Clickstream, Purchase, Chat, Customer, RedemptionRequested, EffectDelivered, Tick, Continue)
+STAMPED = (Clickstream, Purchase, Chat, Customer, RedemptionRequested, EffectDelivered, Tick, Continue)
+"""Records whose `received_at` a role stamped by its own clock: only these move the partition's."""
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
 _model = msgspec.json.Decoder(LapseModel)
 
@@ -81,7 +82,7 @@ def advance(state: PartitionState, event: Event) -> PartitionState:
             return msgspec.structs.replace(state, sweep_after="") if state.peopled else state
     if not state.peopled and not isinstance(event, Tick | Continue):
         state = msgspec.structs.replace(state, peopled=True)
-    if not isinstance(event, _STAMPED):
+    if not isinstance(event, STAMPED):
         return state
     at = event.received_at
     if event.source.startswith(IMPORT_SOURCE):
@@ -100,7 +101,7 @@ def advance(state: PartitionState, event: Event) -> PartitionState:
 def time_of(state: PartitionState, event: Event) -> int:
     """The record's own time: its `received_at`, but never beyond a clock that did not believe it."""
     at = event.received_at
-    if isinstance(event, _STAMPED) and not event.source.startswith(IMPORT_SOURCE):
+    if isinstance(event, STAMPED) and not event.source.startswith(IMPORT_SOURCE):
         return min(at, state.clock)
     return at
 

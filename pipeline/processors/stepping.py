@@ -226,7 +226,7 @@ class PartitionRun:
         """Show the next customers the rules that changed. New subjects of this very batch are among them, so that
         the pages are the same however the log is cut into batches."""
         stored = load([], sweep_after=after, sweep_limit=law.SWEEP_PER_RECORD).swept
-        fresh = [key for key in self._dirty if key > after and key < "v:"]
+        fresh = [key for key in self._dirty if key > after and key.startswith(("a:", "u:"))]
         page = sorted({*stored, *fresh})[: law.SWEEP_PER_RECORD]
         self._fetch(page, load)
         changed = RulesChanged(self._active.campaigns_version, self._active.model_version)

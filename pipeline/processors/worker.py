@@ -131,6 +131,11 @@ class Worker:
             if not done and not self._recover and self._runs and self.is_idle():
                 return
 
+    def close(self) -> None:
+        """Leave the group, let go of log and store. Not committed: done again by whoever comes next."""
+        self._log.close()
+        self._store.close()
+
     def is_idle(self) -> bool:
         """Whether every owned partition stands at the log's end with nothing more to do."""
         return all(

@@ -154,7 +154,7 @@ class MemoryWork:
             rows = [row for row in rows if row > (timers_after or (0, ""))]
             loaded.timers, loaded.more_timers = rows[:timer_limit], len(rows) > timer_limit
         if sweep_after is not None:
-            loaded.swept = sorted(key for key in subjects if sweep_after < key < "v:")[:sweep_limit]
+            loaded.swept = sorted(k for k in subjects if k > sweep_after and k[:2] in ("a:", "u:"))[:sweep_limit]
         return loaded
 
     def commit(self, changes: Sequence[Change]) -> None:

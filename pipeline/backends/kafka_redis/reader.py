@@ -51,6 +51,14 @@ class KafkaRedisReader:
             offset, state = self._redis.client().mget(names)
         return stored_offset(offset, here), state
 
+    def stored(self, partition: int) -> tuple[int | None, bytes | None]:
+        """Offset and rules in one MGET. Raises Unavailable."""
+        with self._redis.errors():
+            offset, rules = self._redis.client().mget(
+                [self._keys.of(partition, "offset"), self._keys.of(partition, "rules")]
+            )
+        return stored_offset(offset, partition), rules or None
+
     def end_offset(self, topic: str, partition: int) -> int:
         """The last stable offset: beyond it stands nothing that may be read yet."""
         return self._watermarks(topic, partition)[1]

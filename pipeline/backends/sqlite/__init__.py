@@ -16,7 +16,7 @@ import msgspec
 from pipeline.backends.contract import LogRecord, Refused, Unavailable
 from pipeline.backends.sqlite.append import Appended, GroupCommit
 from pipeline.backends.sqlite.read import EmbeddedReader
-from pipeline.backends.sqlite.schema import TABLES, connect
+from pipeline.backends.sqlite.schema import ALL_TABLES, TABLES, connect
 from pipeline.backends.sqlite.work import EVENTS, EmbeddedWork
 
 FILE = "rapport.db"
@@ -128,7 +128,11 @@ class Embedded:
             raise Unavailable(f"cannot write the backup {target}: {problem}") from problem
 
     def restore(self, source: str) -> None:
-        """Put a backup in place of the file's content. Raises Refused if a worker runs or it is no backup."""
+        """Put the store of a backup in the place of this one; the log keeps what came since, and is decided again.
+
+        A log that is gone altogether (an empty file) comes back from the backup too. Raises Refused if a worker runs,
+        or it is no backup of this log.
+        """
         with (self.path / LOCK).open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,16 +140,33 @@ class Embedded:
                 raise Refused(f"a worker runs on {self.path}: stop it before restoring") from problem
             if not Path(source).is_file():
                 raise Refused(f"there is no backup {source}")
-            backup = sqlite3.connect(source)
             try:
-                backup.execute("SELECT value FROM meta WHERE name='partitions'").fetchone()
-                backup.backup(self._connection)
+                self._connection.execute("ATTACH ? AS backup", (source,))
+                try:
+                    self._put_back(source)
+                finally:
+                    self._connection.execute("DETACH backup")
             except sqlite3.Error as problem:
                 raise Refused(f"{source} is not a backup of an embedded log: {problem}") from problem
-            finally:
-                backup.close()
         self._partitions = int(self._meta("partitions"))
         self._counts[EVENTS] = self._partitions
+
+    def _put_back(self, source: str) -> None:
+        own, theirs = (
+            self._connection.execute(f"SELECT value FROM {name}.meta WHERE name='id'").fetchone()[0]
+            for name in ("main", "backup")
+        )
+        empty = not self._connection.execute("SELECT count(*) FROM heads").fetchone()[0]
+        if own != theirs and not empty:
+            raise Refused(
+                f"{source} is a backup of another log ({theirs}, not {own}): restore it into a fresh folder"
+            )
+        tables = ("partitions", "subjects") if own == theirs else ALL_TABLES
+        with self._write_lock, self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for name in tables:
+                self._connection.execute(f"DELETE FROM main.{name}")
+                self._connection.execute(f"INSERT INTO main.{name} SELECT * FROM backup.{name}")
 
     def close(self) -> None:
         """Write what waits and let go of the file."""

@@ -22,6 +22,7 @@ CREATE TABLE IF NOT EXISTS subjects (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS timers ON subjects (partition, due, key) WHERE due > 0;
 """
+ALL_TABLES = ("meta", "heads", "records", "published", "copied", "partitions", "subjects")
 BUSY_MS = 10_000
 
 

@@ -189,7 +189,8 @@ class EmbeddedWork:
 
     def _load_sweep(self, partition: int, after: str, limit: int) -> list[str]:
         rows = self._connection.execute(
-            "SELECT key FROM subjects WHERE partition=? AND key > ? AND key < 'v:' ORDER BY key LIMIT ?",
+            "SELECT key FROM subjects WHERE partition=? AND key > ? AND substr(key, 1, 2) IN ('a:', 'u:')"
+            " ORDER BY key LIMIT ?",
             (partition, after, limit),
         ).fetchall()
         return [key for (key,) in rows]
@@ -252,8 +253,9 @@ class EmbeddedWork:
         return int(row[0])
 
     def close(self) -> None:
-        """Roll back, close, let another worker in."""
-        self.reset()
+        """Roll back, close, let another worker in. Log and store are one: closed twice, closed once."""
+        if self._in_transaction:
+            self._rollback()
         self._connection.close()
         self._lock_file.close()
 

@@ -12,6 +12,7 @@ from pipeline.backends.contract import LogRecord, Reader, Unavailable
 from pipeline.codec import Codec, Undecodable
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event, ImportEnded, ImportStarted, Tick, Tracked
+from pipeline.core.partition import STAMPED
 
 FIRST_BLOCK = 64
 READ_SECONDS = 0.2
@@ -54,7 +55,8 @@ def _end_of(reader: Reader, codec: Codec, partition: int) -> tuple[int | None, s
     """
     newest_at: int | None = None
     for record in _backwards(reader, codec, partition):
-        newest_at = max(newest_at or 0, getattr(record, "received_at", 0))
+        if isinstance(record, (*STAMPED, ImportEnded)):
+            newest_at = max(newest_at or 0, record.received_at)
         if isinstance(record, Tracked | ImportStarted | ImportEnded | Tick):
             return newest_at, _import_of(record)
     return newest_at, ""

@@ -3,7 +3,8 @@
 Here lives the order of the writing and what makes a second run harmless. The clock is an argument.
 
 The law of one replay:
-1. Refuse a log that is newer than the data, before anything is written.
+1. Refuse a log that is newer than the data, before anything is written, unless the data was moved to end today:
+   then its import window keeps the timers on the history's time while the log's clock is ahead.
 2. `ImportStarted` on every partition: timers there follow the history from now on.
 3. The records, by (received_at, order in the file). A record whose partition already holds it, from an earlier
    run of the same import, is passed over: a log keeps the order of appending, so each partition holds a prefix.
@@ -77,7 +78,7 @@ def replay(
     Raises LogNewerError before anything is written, Unavailable when the log fails (run it again: it goes on).
     """
     stands = tail(plan.import_id)
-    if stands.newest_at is not None and stands.newest_at > plan.first_at:
+    if not plan.shift_ms and stands.newest_at is not None and stands.newest_at > plan.first_at:
         raise LogNewerError(
             f"the log's newest record is of {_iso(stands.newest_at)}, the data begins at {_iso(plan.first_at)}: "
             "history cannot be put behind newer records; move it with --shift-to now, or use a fresh log"

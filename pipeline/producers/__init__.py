@@ -1,0 +1,1 @@
+"""What puts events on the log: the collector (HTTP), replay (files), the relay (Kafka topics), the simulator."""
