@@ -13,19 +13,21 @@ from starlette.types import Receive, Scope, Send
 
 from pipeline.api.access import ServerAccess
 from pipeline.api.answers import Refused, answer_http, answer_refused, answer_unavailable, unavailable
+from pipeline.api.census import Census
 from pipeline.api.counting import Counts, LogCounts
 from pipeline.api.feed import Feed
 from pipeline.api.health import Problems, backend_problems, health_routes
 from pipeline.api.hub import Hub
 from pipeline.api.messages import item_of
 from pipeline.api.options import ApiOptions
-from pipeline.api.questions import Questions
+from pipeline.api.questions import Questions, tell
 from pipeline.api.records import Records
 from pipeline.api.redeeming import Redemptions
 from pipeline.api.reports import Reports
 from pipeline.api.shop import Shop
 from pipeline.api.site_stream import SiteStream
 from pipeline.api.tail import Tail
+from pipeline.backends import contract
 from pipeline.backends.contract import Appender, Reader, Unavailable
 from pipeline.codec import Codec
 from pipeline.core.effects import Effect
@@ -43,7 +45,8 @@ OWN_PREFIXES = ("/v1/customers/", "/v1/vouchers/", "/feed/", "/shop/")
 
 class Api:
     """ASGI application. Everything it uses is given to it; `clock` returns epoch ms, `open_reader` gives a reader
-    for one thread. `close` it before its server waits for open answers to end: streams don't end by themselves."""
+    for one thread. `close` it (or `end_streams`) before its server waits for open answers to end: streams don't end
+    by themselves. What is asked after that is answered 503."""
 
     def __init__(
         self,
@@ -63,7 +66,10 @@ class Api:
         self._questions = Questions(open_reader)
         self._hub = Hub(options.max_streams)
         log_counts = LogCounts(codec)
-        self._feed = Feed(options, self._questions, clock, lambda reader: {**log_counts(reader), **counts()})
+        census = Census()
+        self._feed = Feed(
+            options, self._questions, clock, lambda reader: {**log_counts(reader), **census(reader), **counts()}
+        )
         self._tail = Tail(open_reader, codec, TOPICS, self._on_effects, LOOK_BACK)
         self._loop: asyncio.AbstractEventLoop | None = None
         reports = Reports(appender, codec, clock, options.source)
@@ -87,6 +93,7 @@ class Api:
             exception_handlers={
                 Refused: answer_refused,
                 Unavailable: answer_unavailable,
+                contract.Refused: answer_unavailable,
                 HTTPException: answer_http,
             },
             lifespan=self._lifespan,
@@ -107,16 +114,14 @@ class Api:
 
     def end_streams(self) -> None:
         """Tell all open streams to end; from any thread."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._hub.end_all)
-            loop.call_soon_threadsafe(self._feed.end_all)
+        if self._loop is not None:
+            tell(self._loop, self._hub.end_all)
+            tell(self._loop, self._feed.end_all)
 
     def close(self) -> None:
         """End the streams and let go of readers and threads; not on the event loop."""
         self.end_streams()
-        if self._loop is not None:
-            self._tail.stop()
+        self._tail.stop()
         self._questions.close()
 
     def _standing(self, endpoint: Endpoint) -> Endpoint:
@@ -144,9 +149,8 @@ class Api:
 
     def _on_effects(self, earlier: bool, effects: Sequence[Effect]) -> None:
         """From the tail's thread."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._publish, earlier, effects)
+        if self._loop is not None:
+            tell(self._loop, self._publish, earlier, effects)
 
     def _publish(self, earlier: bool, effects: Sequence[Effect]) -> None:
         self._feed.note(effects)

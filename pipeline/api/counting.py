@@ -38,9 +38,7 @@ class LogCounts:
             return {"events": events, **self._found}
 
     def _count(self, reader: Reader, topic: str, partition: int) -> None:
-        offset = self._next.get((topic, partition))
-        if offset is None:
-            offset = reader.start_offset(topic, partition)
+        offset = max(self._next.get((topic, partition), 0), reader.start_offset(topic, partition))
         records, self._next[topic, partition] = reader.read(topic, partition, offset, MAX_RECORDS, 0.0)
         for record in records:
             try:

@@ -19,6 +19,7 @@ from pipeline.api.options import ApiOptions
 from pipeline.api.questions import Questions
 from pipeline.api.sse import RETRY, Ending, EventStream, event_text
 from pipeline.api.words import Entry, entry_of
+from pipeline.backends import contract as backend
 from pipeline.backends.contract import Reader, Unavailable
 from pipeline.core.effects import Effect
 from pipeline.tokens import BadToken, StreamToken, sign, verify
@@ -122,7 +123,7 @@ class Feed:
         self._counted = (now, counts)
         try:
             counts = await self._questions.ask(self._count)
-        except Unavailable:
+        except (Unavailable, backend.Refused):
             return counts  # the last figures stand until the log is back
         self._counted = (now, counts)
         return counts

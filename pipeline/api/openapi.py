@@ -1,9 +1,11 @@
 """The API's reference as OpenAPI 3.1, made from code: `docs/reference/openapi.yaml` is this, and compared with it.
 
 Schemas of request bodies come from the very types that read them; answers are shown by examples that the views
-made of `specimens`. Run `python -m pipeline.api.openapi` to print it anew (it needs PyYAML, which running Rapport does not).
+made of `specimens`. Run `python -m pipeline.api.openapi` to print it anew (it needs PyYAML, which running Rapport
+does not).
 """
 
+import sys
 from typing import Any
 
 import msgspec
@@ -192,4 +194,4 @@ def as_yaml() -> str:
 
 
 if __name__ == "__main__":
-    print(as_yaml(), end="")
+    sys.stdout.write(as_yaml())

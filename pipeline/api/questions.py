@@ -5,6 +5,7 @@ runs only while somebody waits and backs off while nothing moves.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -30,9 +31,12 @@ class Questions:
         self._readers: list[Reader] = []
         self._waiting: dict[int, list[_Waiter]] = {}
         self._pollers: dict[int, asyncio.Task[None]] = {}
+        self._closed = False
 
     async def ask(self, question: Callable[[Reader], _T]) -> _T:
-        """The answer of a reader, asked on a thread. Raises what the reader raises."""
+        """The answer of a reader, asked on a thread. Raises what the reader raises, and Unavailable once closed."""
+        if self._closed:
+            raise Unavailable("the API is ending")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, question)
 
     async def state(self, key: str) -> bytes | None:
@@ -53,6 +57,7 @@ class Questions:
 
     def close(self) -> None:
         """Let go of the readers, once what they are asked is answered."""
+        self._closed = True
         self._pool.shutdown(wait=True)
         for reader in self._readers:
             reader.close()
@@ -109,8 +114,13 @@ async def append(appender: Appender, records: list[NewRecord]) -> list[Position]
             durable.set_result(outcome)
 
     def done(outcome: list[Position] | Exception) -> None:
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(settle, outcome)
+        tell(loop, settle, outcome)
 
     appender.append_soon(records, done)
     return await durable
+
+
+def tell(loop: asyncio.AbstractEventLoop, call: Callable[..., object], *given: object) -> None:
+    """Have the loop make this call; from any thread. A loop that has ended meanwhile needs to hear nothing."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(call, *given)

@@ -47,12 +47,13 @@ class Tail:
 
     def wait_until_standing(self, seconds: float) -> bool:
         """Whether it knows, by then, where it reads from: nothing decided later is missed."""
-        return self._standing.wait(seconds)
+        return not self._stop.is_set() and self._standing.wait(seconds)
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread, if it was started."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         reader: Reader | None = None

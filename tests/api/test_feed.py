@@ -5,7 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.running import STREAM_SECRET, Running, now_ms, prompt, revoked, token, voucher
+from api.running import DAY_MS, STREAM_SECRET, Running, now_ms, order, prompt, revoked, token, voucher
+from pipeline.api.census import Census
 from pipeline.api.feed import CONSOLE, feed_path
 from pipeline.api.words import FACTS, REASONS, entry_of, facts_in_words
 from pipeline.core.effects import Decision
@@ -45,7 +46,7 @@ def test_what_is_decided_appears_with_its_reason(running: Running) -> None:
     assert shown["prompt"]["reason"] == "came back to the same product"
     assert shown["decision"]["reason"] == "a condition of the campaign does not hold"
     assert shown["decision"]["facts"] == "purchases.orders at least 3, found 1"
-    assert counts == {"events": 0, "vouchers": 1, "prompts": 1}
+    assert counts == {"events": 0, "vouchers": 1, "prompts": 1, "customers": 0, "lapsed": 0, "won_back": 0}
 
 
 @pytest.mark.parametrize("path", ["/feed", "/feed/events"])
@@ -97,3 +98,17 @@ def test_every_reason_of_the_core_has_words() -> None:
     """A reason that the core gives by name and the table lacks is shown by its name: no disaster, but no words."""
     text = "".join(file.read_text() for file in (ROOT / "pipeline/core/customer").glob("*.py"))
     assert [name for name in (*REASONS, *FACTS) if f'"{name}"' not in text] == []
+
+
+def test_customers_are_counted_as_they_come(at_work: Running) -> None:
+    census = Census()
+    at_work.put("u:ada", order(1))
+    at_work.put("u:ben", order(1, "ben"))
+    at_work.settle("u:ada")
+    at_work.settle("u:ben")
+    assert census(at_work.reader) == {"customers": 2, "lapsed": 0, "won_back": 0}
+    at_work.put("u:ada", order(2, occurred_at=now_ms() - 2_000 * DAY_MS))
+    at_work.put("u:chloe", order(3, "chloe"))
+    at_work.settle("u:ada")
+    at_work.settle("u:chloe")
+    assert census(at_work.reader)["customers"] == 3

@@ -5,7 +5,7 @@ import base64
 import httpx
 import pytest
 
-from api.running import SERVER_KEY, WRITE_KEY, Running, order, viewed
+from api.running import SERVER_KEY, WRITE_KEY, Running, order, token, viewed
 from pipeline.api.access import presented_key
 from pipeline.api.view import customer_view
 from pipeline.core import subjects
@@ -119,3 +119,11 @@ def test_health_and_metrics_need_no_key(idle: Running) -> None:
     assert httpx.get(idle.url + "/healthz").json() == {"status": "alive"}
     assert httpx.get(idle.url + "/readyz").json() == {"status": "ready"}
     assert httpx.get(idle.url + "/metrics").text == "up 1\n"
+
+
+def test_a_closed_api_asks_to_come_again(running: Running) -> None:
+    assert running.get("/v1/customers/ada").status_code == 404
+    running.api.close()
+    answer = running.get("/v1/customers/ada")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert httpx.get(running.url + token("browser")).status_code == 503

@@ -1,5 +1,7 @@
 """The site stream: each visitor gets their own and nobody else's, what waited and what comes, and it is reported."""
 
+import socket
+
 import httpx
 import pytest
 
@@ -16,6 +18,7 @@ from api.running import (
     voucher,
     wait_until,
 )
+from pipeline.api.hub import MAX_WAITING
 from pipeline.core.events import EffectDelivered
 from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, WhenHesitating, WhenRegular
 
@@ -162,3 +165,31 @@ def test_an_old_voucher_of_the_browser_itself_waits_for_it(at_work: Running) -> 
         [(_, name, data)] = first(events, 1)
     assert name == "voucher"
     assert data["expires_at"] > now_ms() + DAY_MS
+
+
+def test_a_page_that_does_not_read_is_cut_off(running: Running) -> None:
+    with socket.create_connection(("127.0.0.1", running.port)) as page:
+        page.sendall(f"GET {token('browser')} HTTP/1.1\r\nHost: shop\r\n\r\n".encode())
+        wait_until(lambda: running.api.open_streams() == 1)
+        long_text = "x" * 100_000
+        for number in range(MAX_WAITING + 200):
+            running.emit(prompt(number, text=long_text))
+        wait_until(lambda: running.api.open_streams() == 0, "the slow page being cut off")
+    assert running.get("/healthz").status_code == 200
+
+
+def test_a_person_without_a_browser_is_asked_on_any_verified_page(running: Running) -> None:
+    with running.stream(token("browser", "ada")) as events:
+        wait_until(lambda: running.api.open_streams() == 1)
+        running.emit(
+            prompt(1, customer="u:ada", anonymous_id="elsewhere"), prompt(2, customer="u:ada", anonymous_id="")
+        )
+        assert first(events, 1)[0][0] == "prompt-2"
+
+
+def test_an_ending_server_ends_its_streams(running: Running) -> None:
+    with running.stream(token("browser")) as events:
+        wait_until(lambda: running.api.open_streams() == 1)
+        running.api.end_streams()
+        assert [event for event in events if event[1] != "comment"] == []
+    wait_until(lambda: running.api.open_streams() == 0)
