@@ -46,29 +46,59 @@ def test_unclear_consent_is_refused_with_the_choices(event: str, properties: dic
     assert "email, push" in rejected["message"] or "marketing, service" in rejected["message"]
 
 
-@pytest.mark.parametrize(
-    ("consent", "changes"),
-    [
-        ({"email": True}, [("email", "marketing", True)]),
-        ({"email": False}, [("email", "marketing", False)]),
-        (
-            {"email": {"marketing": True, "service": False}},
-            [("email", "marketing", True), ("email", "service", False)],
-        ),
-        ({"*": {"*": False}}, [("*", "*", False)]),
-        ({"*": True, "email": {"*": True}}, []),
-        ({"pigeon": True, "email": {"dancing": True}, "sms": "yes", "push": None, "site": 1}, []),
-        ("yes", []),
-        ([], []),
-        (None, []),
-    ],
-)
+STATED: list[tuple[Any, list[tuple[str, str, bool]]]] = [
+    ({"email": True}, [("email", "marketing", True)]),
+    ({"email": False}, [("email", "marketing", False)]),
+    (
+        {"email": {"marketing": True, "service": False}},
+        [("email", "marketing", True), ("email", "service", False)],
+    ),
+    ({"*": {"*": False}}, [("*", "*", False)]),
+    ({"*": True, "email": {"*": True}}, []),
+    ({"pigeon": True, "email": {"dancing": True}, "sms": "yes", "push": None, "site": 1}, []),
+    ("yes", []),
+    ([], []),
+    (None, []),
+]
+
+
+@pytest.mark.parametrize(("consent", "changes"), STATED)
 def test_consent_in_traits(consent: Any, changes: list[tuple[str, str, bool]]) -> None:
     message = {"type": "identify", "userId": "u", "traits": {"consent": consent}, "context": {"page": PAGE}}
     record = Door().track(message)
     assert [(c.channel, c.purpose, c.granted) for c in record.consents] == changes
     assert {c.place for c in record.consents} <= {PAGE["url"]}
     assert msgspec.json.decode(record.properties) == {"consent": consent}
+
+
+def test_consent_in_traits_of_the_context_where_there_are_no_others() -> None:
+    context = {"page": PAGE, "traits": {"name": "Ada", "consent": {"email": True}}}
+    record = Door().track({"type": "identify", "userId": "u", "context": context})
+    assert [(c.channel, c.granted, c.place) for c in record.consents] == [("email", True, PAGE["url"])]
+    assert msgspec.json.decode(record.properties) == context["traits"]
+    later = Door().track({"type": "identify", "userId": "u", "traits": {}, "context": context})
+    assert (later.consents, later.properties) == ((), "{}")
+    odd = Door().track({"type": "identify", "userId": "u", "context": {"traits": "Ada"}})
+    assert odd.properties == "{}"
+
+
+BANNER = "Segment Consent Preference Updated"
+
+
+@pytest.mark.parametrize(("preferences", "changes"), STATED)
+def test_answer_to_a_consent_banner(preferences: Any, changes: list[tuple[str, str, bool]]) -> None:
+    context = {"page": PAGE, "consent": {"categoryPreferences": preferences}}
+    record = Door().track({"event": BANNER, "anonymousId": "a", "context": context})
+    assert isinstance(record, Customer)
+    assert [(c.channel, c.purpose, c.granted) for c in record.consents] == changes
+    stamped = Door().track({"event": "Product Viewed", "anonymousId": "a", "context": context})
+    assert not hasattr(stamped, "consents"), "a stamp may be older than a later word"
+
+
+def test_the_sites_own_categories_are_no_channels() -> None:
+    for consent in ({"categoryPreferences": {"analytics": True, "advertising": False}}, {}, "yes", None):
+        record = Door().track({"event": BANNER, "anonymousId": "a", "context": {"consent": consent}})
+        assert record.consents == ()
 
 
 GPC = ConsentChange(channel="*", purpose="profiling", granted=False, wording="Sec-GPC")

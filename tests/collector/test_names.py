@@ -14,10 +14,17 @@ Coupon Entered; Coupon Applied; Coupon Denied; Coupon Removed; Product Added to 
 Product Removed from Wishlist; Wishlist Product Added to Cart; Product Shared; Cart Shared; Product Reviewed;
 Live Chat Conversation Started; Live Chat Conversation Ended; Live Chat Message Sent; Live Chat Message Received;
 Email Delivered; Email Opened; Email Link Clicked; Email Bounced; Email Marked as Spam; Email Unsubscribed;
-Experiment Viewed; Consent Granted; Consent Withdrawn
+Experiment Viewed; Consent Granted; Consent Withdrawn; Segment Consent Preference Updated
 """
 NAMES = [name.strip() for name in SPECIFICATION.replace("\n", " ").split(";")]
-RECORDS = {"click": Clickstream, "product": Clickstream, "purchase": Purchase, "chat": Chat, "consent": Customer}
+RECORDS = {
+    "click": Clickstream,
+    "product": Clickstream,
+    "purchase": Purchase,
+    "chat": Chat,
+    "consent": Customer,
+    "preferences": Customer,
+}
 
 
 def test_the_table_is_the_specification() -> None:

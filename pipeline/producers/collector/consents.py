@@ -4,6 +4,9 @@
   withdrawal that names nothing withdraws everything; a grant says what it grants.
 - `identify` with `traits.consent`: `{"email": {"marketing": true}}`, or `{"email": true}` for marketing. What is
   not of that shape is a trait like others.
+- `track` "Segment Consent Preference Updated" with `context.consent.categoryPreferences` of these shapes; categories
+  that are no channel (`analytics`) are the site's own. On other events the same field is a stamp that may be older
+  than a later word, so only this event says something.
 - `context.gpc` (or the header `Sec-GPC: 1`) on any of these messages: profiling is withdrawn.
 """
 
@@ -35,7 +38,18 @@ def of_event(name: str, properties: dict[str, Any]) -> tuple[ConsentChange, ...]
 
 def of_traits(traits: dict[str, Any], page_url: str) -> tuple[ConsentChange, ...]:
     """What `traits.consent` changes."""
-    stated = traits.get("consent")
+    return _stated(traits.get("consent"), "traits.consent", page_url)
+
+
+def of_preferences(context: dict[str, Any], page_url: str) -> tuple[ConsentChange, ...]:
+    """What the answer to a consent banner, `context.consent.categoryPreferences`, changes."""
+    consent = context.get("consent")
+    stated = consent.get("categoryPreferences") if isinstance(consent, dict) else None
+    return _stated(stated, "context.consent.categoryPreferences", page_url)
+
+
+def _stated(stated: object, wording: str, place: str) -> tuple[ConsentChange, ...]:
+    """Changes by channel: `{"email": true}`, or `{"email": {"marketing": true}}`; what is neither is left out."""
     if not isinstance(stated, dict):
         return ()
     changes = []
@@ -44,9 +58,7 @@ def of_traits(traits: dict[str, Any], page_url: str) -> tuple[ConsentChange, ...
         for purpose, granted in answers.items():
             if isinstance(granted, bool) and _can_change(channel, purpose, granted):
                 changes.append(
-                    ConsentChange(
-                        channel=channel, purpose=purpose, granted=granted, wording="traits.consent", place=page_url
-                    )
+                    ConsentChange(channel=channel, purpose=purpose, granted=granted, wording=wording, place=place)
                 )
     return tuple(changes)
 

@@ -6,8 +6,9 @@ Segment's own integrations do; one that is in no table is the shop's own and sta
 
 from typing import Literal
 
-Kind = Literal["click", "product", "purchase", "chat", "consent"]
-"""What is made of an event: `product` is a click whose properties are one product."""
+Kind = Literal["click", "product", "purchase", "chat", "consent", "preferences"]
+"""What is made of an event: `product` is a click whose properties are one product; `preferences` is the answer to a
+consent banner, which stands in the context."""
 
 EVENTS: dict[str, Kind] = {
     **dict.fromkeys(
@@ -41,6 +42,7 @@ EVENTS: dict[str, Kind] = {
         "chat",
     ),
     **dict.fromkeys(("Consent Granted", "Consent Withdrawn"), "consent"),
+    "Segment Consent Preference Updated": "preferences",
 }  # fmt: skip
 
 ALIASES: dict[str, str] = {

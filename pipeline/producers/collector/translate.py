@@ -104,7 +104,7 @@ def _common(message: Message, type_: str, arrival: Arrival, raw: bytes, index: i
     trust = _trust(arrival, user_id, context.pop("userHash", None))
     if arrival.gpc:
         context["gpc"] = True
-    properties = _properties(message, type_)
+    properties = _properties(message, type_, context)
     timestamp = message.original_timestamp if message.timestamp is None else message.timestamp
     sent_at = arrival.sent_at if message.sent_at is None else message.sent_at
     occurred_at, clamped = occurred(timestamp, sent_at, arrival.received_at)
@@ -132,7 +132,11 @@ def _trust(arrival: Arrival, user_id: str, user_hash: object) -> Trust:
     return VERIFIED if verified(arrival.identity_secret, user_id, user_hash) else BROWSER
 
 
-def _properties(message: Message, type_: str) -> dict[str, Any]:
+def _properties(message: Message, type_: str, context: dict[str, Any]) -> dict[str, Any]:
+    if type_ == "identify" and message.traits is None:
+        # RudderStack's Python and browser SDKs say them here only.
+        traits = context.get("traits")
+        return traits if isinstance(traits, dict) else {}
     if type_ in ("identify", "group"):
         return mapping(message.traits, "traits")
     properties = mapping(message.properties, "properties")
@@ -216,6 +220,11 @@ def _consent(name: str, said: _Said, _arrival: Arrival) -> Customer:
     return Customer(**said.common, consents=consents.of_event(name, said.properties) + _signalled(said))
 
 
+def _preferences(_name: str, said: _Said, _arrival: Arrival) -> Customer:
+    stated = consents.of_preferences(said.context, text(said.page.get("url")))
+    return Customer(**said.common, consents=stated + _signalled(said))
+
+
 def _customer(message: Message, said: _Said) -> Customer:
     previous_id = identifier(message.previous_id, "previousId")
     group_id = identifier(message.group_id, "groupId")
@@ -240,4 +249,5 @@ _BUILD: dict[str, Callable[[str, _Said, Arrival], Input]] = {
     "purchase": _purchase,
     "chat": _chat,
     "consent": _consent,
+    "preferences": _preferences,
 }
