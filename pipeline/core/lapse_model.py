@@ -38,6 +38,7 @@ chosen by log-loss on held-back days inside the fitting window (docs/lapse.md ha
 """
 
 import math
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -237,13 +238,31 @@ def lapses_at(model: LapseModel, history: PurchaseHistory, threshold: float, hor
     """
     _require_within("threshold", threshold, 1e-9, 1.0 - 1e-9)
     _require_within("horizon_days", horizon_days, 1e-9, 1e9)
-    terms = _terms(model, history)
     earliest_ms = -(-(history.last_ms + DAY_MS) // HOUR_MS) * HOUR_MS
-    offset_ms = earliest_ms - history.last_ms
+    # The answer depends on moments only through their distances, so that new customers, who look alike, share it.
+    as_of_zero = PurchaseHistory(
+        history.first_ms - history.last_ms,
+        0,
+        history.repeat_days,
+        history.total_units,
+        history.gap_count,
+        history.gap_sum_days,
+        history.gap_square_sum_days2,
+    )
+    hours = _hours_until(model, as_of_zero, earliest_ms - history.last_ms, threshold, horizon_days)
+    return None if hours is None else earliest_ms + hours * HOUR_MS
+
+
+@lru_cache(maxsize=4096)
+def _hours_until(
+    model: LapseModel, history: PurchaseHistory, offset_ms: int, threshold: float, horizon_days: float
+) -> int | None:
+    """Whole hours from `offset_ms` after the last purchase until the score is below the threshold."""
+    terms = _terms(model, history)
     low, high = 0, LAPSE_BOUND_HOURS
     low_odds = _odds(terms, offset_ms / DAY_MS, horizon_days)
     if _score(low_odds) < threshold:
-        return earliest_ms
+        return 0
     high_odds = _odds(terms, (offset_ms + high * HOUR_MS) / DAY_MS, horizon_days)
     if _score(high_odds) >= threshold:
         return None
@@ -270,7 +289,7 @@ def lapses_at(model: LapseModel, history: PurchaseHistory, threshold: float, hor
             low, low_x, low_y = middle, x, y
             high_y = high_y / 2.0 if last_side > 0 else high_y
             last_side = 1
-    return earliest_ms + high * HOUR_MS
+    return high
 
 
 def _terms(model: LapseModel, history: PurchaseHistory) -> _Terms:

@@ -24,6 +24,8 @@ from pipeline.core.identifiers import voucher_key
 from pipeline.core.requirement import require
 from pipeline.core.rules import Rules
 
+FORGOTTEN_AFTER_MS = 730 * 86_400_000
+"""So long after its end a voucher still answers what became of it."""
 _NOTHING: tuple[()] = ()
 
 
@@ -36,7 +38,8 @@ class VoucherState(msgspec.Struct, frozen=True, array_like=True):
     code: str
     customer: str
     campaign: str
-    status: Literal["open", "redeemed", "expired", "withdrawn"]
+    status: Literal["open", "redeemed", "withdrawn"]
+    """An open one is over at `expires_at`: that needs no timer, since every answer looks at the time anyway."""
     discount_percent: int
     discount_cents: int
     currency: str
@@ -71,19 +74,18 @@ def step(
         case RedemptionRequested():
             return _requested(state, event, now)
         case VoucherReleased() if state.status == "redeemed" and event.order_id == state.order_id:
-            status: Literal["open", "expired"] = "open" if now < state.expires_at else "expired"
-            return replace(state, status=status, order_id="", redeemed_cents=0, redeemed_at=0), _NOTHING
+            return replace(state, status="open", order_id="", redeemed_cents=0, redeemed_at=0), _NOTHING
         case VoucherWithdrawn() if state.status == "open":
             return replace(state, status="withdrawn"), _NOTHING
-        case TimerDue() if 0 < due(state) <= now:
-            return replace(state, status="expired"), _NOTHING
+        case TimerDue() if due(state) <= now:
+            return None, _NOTHING
         case _:
             return state, _NOTHING
 
 
 def due(state: VoucherState) -> int:
-    """When it expires, epoch ms; 0: it is not open any more."""
-    return state.expires_at if state.status == "open" else 0
+    """When it is forgotten, epoch ms."""
+    return state.expires_at + FORGOTTEN_AFTER_MS
 
 
 def assess(state: VoucherState, request: RedemptionRequested, now: int) -> Assessment:
@@ -94,7 +96,7 @@ def assess(state: VoucherState, request: RedemptionRequested, now: int) -> Asses
         return Assessment(409, 0, "it was already redeemed for another order")
     if state.status == "withdrawn":
         return Assessment(410, 0, "it was withdrawn")
-    if state.status == "expired" or now >= state.expires_at:
+    if now >= state.expires_at:
         return Assessment(410, 0, "it has expired")
     if not state.redeemable:
         return Assessment(422, 0, "it was minted with the public demo secret and can't be redeemed")

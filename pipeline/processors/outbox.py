@@ -1,6 +1,7 @@
 """Turns what steps return into records of the log, with CloudEvents headers; knows what is withheld."""
 
 import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -80,6 +81,7 @@ def _addressed(effect: Effect) -> tuple[bytes, int]:
     return effect.customer.encode(), effect.decided_at
 
 
+@lru_cache(maxsize=1024)  # many effects of a batch share their moment
 def _rfc3339(at_ms: int) -> bytes:
     seconds, ms = divmod(at_ms, 1000)
     moment = datetime.datetime.fromtimestamp(max(0, min(seconds, 253_402_300_799)), datetime.UTC)

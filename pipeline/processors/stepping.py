@@ -168,7 +168,7 @@ class PartitionRun:
             state = self._subjects.get(key)
             if state is None:
                 return 0
-            due = subjects.due(state)
+            due = self._dirty[key] if key in self._dirty else subjects.due(state)
             if not due or due > cause.now:
                 return state.now
             self._step(key, TimerDue(due), max(due, state.now), cause, outbox)
