@@ -126,6 +126,8 @@ class Api:
 
     def _standing(self, endpoint: Endpoint) -> Endpoint:
         async def answered(request: Request) -> Response:
+            if request.method != "GET":  # Starlette lets HEAD through, which an answer without end is not for
+                raise Refused(405, "method_not_allowed", "this path takes GET", {"Allow": "GET"})
             await self._stand()
             return await endpoint(request)
 

@@ -112,7 +112,8 @@ class Feed:
             fresh = [entry for number, entry in self._latest if number > shown]
             if fresh:
                 shown = self._noted
-                yield event_text("entries", msgspec.to_builtins(fresh))
+                in_order = sorted(fresh, key=lambda entry: entry.at)
+                yield event_text("entries", msgspec.to_builtins(in_order))
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _counts(self, now: int) -> Counts:

@@ -62,7 +62,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entry_of(effect: Effect) -> Entry | None:
-    """The effect as a line; None: nothing for the feed."""
+    """The effect as a line; None: nothing for the feed. A decision to act is shown by what was done."""
     match effect:
         case Voucher():
             return _entry(effect, "voucher", "TAKEN", _voucher(effect), effect.facts)
@@ -70,7 +70,7 @@ def entry_of(effect: Effect) -> Entry | None:
             return _entry(effect, "revoked", "REVOKED", f"Voucher {effect.code} taken back", "{}")
         case ChatPrompt():
             return _entry(effect, "prompt", "TAKEN", f"“{effect.text}”", effect.facts)
-        case Decision():
+        case Decision() if effect.outcome != "TAKEN":
             return _entry(effect, "decision", effect.outcome, _DECIDED[effect.outcome], effect.facts)
         case Message():
             return _entry(effect, "message", "TAKEN", f"Message {effect.template} by {effect.channel}", effect.facts)
@@ -96,7 +96,6 @@ def facts_in_words(facts: str) -> str:
 
 _CONDITION = {"field", "op", "value", "found"}
 _DECIDED = {
-    "TAKEN": "Decided to act",
     "REFUSED": "Decided against it",
     "DEFERRED": "Put off",
     "REVOKED": "Taken back",

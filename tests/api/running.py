@@ -21,7 +21,7 @@ from servers.free_port import free_port
 
 from pipeline.api.application import Api
 from pipeline.api.options import ApiOptions
-from pipeline.backends.contract import NewRecord
+from pipeline.backends.contract import Backend, NewRecord
 from pipeline.backends.sqlite import Embedded
 from pipeline.codec import Codec
 from pipeline.core.effects import TOPIC_OF, ChatPrompt, Effect, Voucher, VoucherRevoked
@@ -49,8 +49,8 @@ def now_ms() -> int:
 class Running:
     """One API, its log and, while `working`, its worker."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
-        self.backend = Embedded(folder, partitions=2)
+    def __init__(self, on: Path | Backend, **options: Any) -> None:
+        self.backend = Embedded(on, partitions=2) if isinstance(on, Path) else on
         self.appender = self.backend.appender("test")
         self.reader = self.backend.reader()
         self.port = free_port()
@@ -88,6 +88,8 @@ class Running:
             self._thread.join(PATIENCE_SECONDS)
             self.api.close()
             self.client.close()
+            self.appender.close()
+            self.reader.close()
             self.backend.close()
 
     def _serve(self) -> None:
@@ -98,6 +100,7 @@ class Running:
         """A worker decides what comes."""
         stop = threading.Event()
         log, store = self.backend.worker()
+        store.identify(self.backend.log_identity())
         options = WorkerOptions(code_secret=b"code secret", source="work@test")
         worker = Worker(log, store, CODEC, options, now_ms, Unmeasured())
         thread = threading.Thread(target=worker.run, args=(stop,), name="test-worker")

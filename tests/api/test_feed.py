@@ -89,6 +89,10 @@ def test_facts_in_words(facts: str, words: str) -> None:
     assert facts_in_words(facts) == words
 
 
+def test_a_decision_to_act_is_shown_by_what_was_done() -> None:
+    assert entry_of(refused(outcome="TAKEN")) is None
+
+
 def test_a_revocation_is_shown_too() -> None:
     entry = entry_of(revoked(voucher(1)))
     assert entry and (entry.kind, entry.headline) == ("revoked", "Voucher CODE1 taken back")

@@ -193,3 +193,9 @@ def test_an_ending_server_ends_its_streams(running: Running) -> None:
         running.api.end_streams()
         assert [event for event in events if event[1] != "comment"] == []
     wait_until(lambda: running.api.open_streams() == 0)
+
+
+def test_only_get_opens_a_stream(idle: Running) -> None:
+    for method in ("HEAD", "POST", "OPTIONS"):
+        assert httpx.request(method, idle.url + token("browser")).status_code == 405
+    assert idle.api.open_streams() == 0

@@ -1,0 +1,1 @@
+"""What leaves the log for elsewhere. Here live the tests of the sinks."""
