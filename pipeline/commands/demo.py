@@ -34,11 +34,11 @@ ROOT = Path(__file__).parents[2]
 PURCHASES = ROOT / "examples" / "data" / "CDNOW_master.txt.gz"
 SHOP = ROOT / "examples" / "shop"
 CAMPAIGNS = ROOT / "campaigns"
-EVENTS = 20_000
-VISITORS = 4_000
+EVENTS = 10_000
+VISITORS = 2_000
 SPAN_DAYS = 0.05
-SPEED = 8.0
-"""People live eight times as fast as by the clock: some thirty events a second."""
+SPEED = 40.0
+"""People live forty times as fast as by the clock: some sixty events a second."""
 BLOCK = 5_000
 
 
