@@ -1,5 +1,6 @@
-"""`rapport`: the command line. Every expected failure is one plain sentence and exit code 1."""
+"""`rapport`: the command line. Every expected failure is one plain sentence and exit code 1, a mistyped command 2."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -76,10 +77,39 @@ def _options(
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who read has gone away (`rapport log events | head`): nothing is left to say, also not when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except typer.TyperException as problem:
+        code = _mistyped(problem)
+    except typer.Abort:
+        code = 130
     except EXPECTED as problem:
-        sys.stderr.write(f"rapport: {problem}\n")
-        sys.exit(1)
+        sys.stderr.write(f"rapport: {_in_one_line(problem)}\n")
+        code = 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _mistyped(problem: typer.TyperException) -> int:
+    """Say what is wrong with the words of the command line; the exit code. No words at all: the help."""
+    said = problem.format_message()
+    if "\n" in said:
+        sys.stdout.write(f"{said}\n")
+        return 0
+    context = getattr(problem, "ctx", None)
+    command = context.command_path if context is not None else "rapport"
+    sys.stderr.write(f"rapport: {said.rstrip('.')}; see `{command} --help`\n")
+    return 2
+
+
+def _in_one_line(problem: Exception) -> str:
+    """The system's own errors without their numbers."""
+    if type(problem).__module__ == "builtins" and isinstance(problem, OSError) and problem.strerror:
+        return f"{problem.filename}: {problem.strerror}" if problem.filename else problem.strerror
+    return str(problem)
 
 
 if __name__ == "__main__":

@@ -171,7 +171,7 @@ class App:
             self.appender("deliver"),
             self.codec,
             Outbox(folder),
-            Positions(folder / "positions.json"),
+            Positions(Path(self.settings.data) / "positions.json"),
             wall_ms,
             observe.DeliverMeasures(self.registry),
             source("deliver"),
@@ -319,15 +319,22 @@ class Running:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="warning",
             access_log=False,
             server_header=False,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=5,
             backlog=2048,
         )
-        listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        # Named as TCP, because only then does asyncio switch Nagle's algorithm off: it would add 40 ms to answers.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        try:
+            listening.bind((host, port))
+        except OSError as problem:
+            listening.close()
+            raise OSError(f"cannot listen on {host}:{port}: {problem.strerror}; choose another port") from problem
         listening.listen(2048)
         server = _Server(config)
         self._servers.append(server)
@@ -335,7 +342,7 @@ class Running:
         return int(listening.getsockname()[1])
 
     def closing(self, api: Api) -> Api:
-        """The API, whose streams are ended when all stops: they would keep their server from ending."""
+        """The API, ended and closed when all stops."""
         self._apis.append(api)
         return api
 
@@ -344,11 +351,13 @@ class Running:
         self.stop.wait(seconds)
         self.stop.set()
         for api in self._apis:
-            api.close()
+            api.end_streams()  # they would keep their server from ending
         for server in self._servers:
             server.should_exit = True
         for thread in self._threads:
             thread.join(JOIN_SECONDS)
+        for api in self._apis:
+            api.close()
         if self.failure is not None:
             raise self.failure
 

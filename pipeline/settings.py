@@ -112,7 +112,9 @@ def load(environment: Mapping[str, str], file: Path | None = None, **given: Any)
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as problem:
-        raise SettingsError(f"settings: {problem}") from problem
+        raise SettingsError(
+            f"settings: {str(problem).partition(' - at ')[2].strip('`$.')}: {_plain(problem)}"
+        ) from problem
     _check(settings)
     return settings
 
@@ -193,8 +195,8 @@ def require(settings: Settings, *names: str) -> None:
 def did_you_mean(name: str, prefix: str = "") -> str:
     """` (did you mean …?)`, or the valid names if none is near."""
     near = difflib.get_close_matches(name, NAMES, n=1)
-    shown = prefix + (near[0].upper() if prefix else near[0]) if near else ""
-    return f": did you mean `{shown}`?" if near else f"; valid are {', '.join(NAMES)}"
+    valid = [f"{prefix}{known.upper()}" if prefix else known for known in (near or NAMES)]
+    return f": did you mean `{valid[0]}`?" if near else f"; valid are {', '.join(valid)}"
 
 
 def _line_of(text: str, name: str) -> int:
@@ -204,5 +206,12 @@ def _line_of(text: str, name: str) -> int:
     return 1
 
 
+_PLAIN = {"`int`": "a whole number", "`str`": "text in quotes", "`bool`": "true or false", "`array`": "a list"}
+
+
 def _plain(problem: msgspec.ValidationError) -> str:
-    return str(problem).split(" - at ")[0]
+    """What msgspec says, without its names of types and without what was found, which stands beside it."""
+    said = str(problem).split(" - at ")[0].split(", got")[0]
+    for name, plain in _PLAIN.items():
+        said = said.replace(name, plain)
+    return said[:1].lower() + said[1:]

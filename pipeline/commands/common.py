@@ -2,7 +2,9 @@
 
 import logging
 import os
+import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,10 @@ from pipeline.settings import Settings, load
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file [default: rapport.toml if it is here].")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the embedded log and store.")]
 MetricsPort = Annotated[
-    int | None, typer.Option("--metrics-port", help="Port of /metrics, /healthz and /readyz; 0 takes a free one.")
+    int | None,
+    typer.Option(
+        "--metrics-port", help="Port of /metrics, /healthz and /readyz; 0 takes a free one.", min=0, max=65535
+    ),
 ]
 
 console = Console(stderr=True, highlight=False)
@@ -33,7 +38,35 @@ def settings_of(config: Path | None = None, data: Path | None = None, **given: A
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
         force=True,
     )
+    kafka = logging.getLogger("rapport.kafka")
+    kafka.filters[:] = [Seldom()]
     return settings
+
+
+class Seldom(logging.Filter):
+    """Lets Kafka's client say the same thing only so often: it repeats itself with every attempt to connect."""
+
+    _NUMBERS = re.compile(r"\d+ms|#\w+-\d+|\[thrd:[^]]*\]")
+    _REFUSED = re.compile(r"(\S+?:\d+)(?:/\w+)?: Connect to \S+ failed: (.*?) \(after")
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it was not said lately; a refused connection is put in plain words."""
+        said = record.getMessage()
+        if refused := self._REFUSED.search(said):
+            said = f"Kafka at {refused[1]} cannot be reached: {refused[2]}; trying again"
+            record.msg, record.args, record.levelno, record.levelname = said, (), logging.WARNING, "WARNING"
+        what, now = self._NUMBERS.sub("", said), time.monotonic()
+        if now - self._said.get(what, -self._seconds) < self._seconds:
+            return False
+        if len(self._said) > 100:
+            self._said.clear()
+        self._said[what] = now
+        return True
 
 
 @contextmanager
@@ -46,10 +79,8 @@ def opened(settings: Settings, *, demo: bool = True) -> Iterator[App]:
         app.close()
 
 
-def write_line(line: str) -> None:
-    """One line to standard output; a reader that has gone away ends the command in peace."""
-    try:
-        sys.stdout.write(line + "\n")
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise typer.Exit from None
+def write_line(line: str, *, at_once: bool = False) -> None:
+    """One line to standard output; `at_once`: also if it is a pipe, whose reader waits for it."""
+    sys.stdout.write(line + "\n")
+    if at_once:
+        sys.stdout.flush()

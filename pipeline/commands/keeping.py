@@ -43,13 +43,15 @@ def init(
 ) -> None:
     """Write rapport.toml with fresh keys, and print the snippet for your pages."""
     if file.exists() and not force:
-        raise SettingsError(f"{file} exists already: its keys are in use perhaps; --force overwrites it")
+        raise SettingsError(f"{file} exists already and its keys may be in use; --force overwrites it")
     text = TEMPLATE.format(
         write_key=f"wk_{secrets.token_hex(16)}",
         server_key=f"sk_{secrets.token_hex(24)}",
         identity_secret=secrets.token_hex(32),
         code_secret=secrets.token_hex(32),
     )
+    if not file.parent.is_dir():
+        raise SettingsError(f"there is no folder {file.parent}: make it first, or name another file")
     file.touch(mode=0o600)
     file.chmod(0o600)
     file.write_text(text, encoding="utf-8")
@@ -73,7 +75,11 @@ def publish(config: Config = None, data: Data = None) -> None:
 def backup(
     target: Annotated[Path, typer.Argument(help="File to write.")], config: Config = None, data: Data = None
 ) -> None:
-    """Write an atomic snapshot of the store, offsets included."""
+    """Write an atomic snapshot of the store, offsets included; also while everything runs.
+
+    \b
+    Every night:  rapport backup backups/$(date +%F)
+    """
     settings = settings_of(config, data)
     with opened(settings) as app:
         app.backend.backup(str(target))
@@ -85,7 +91,11 @@ def restore(
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Put a snapshot in the store's place; workers must be stopped. They then step through what the log has since."""
+    """Put a snapshot in the store's place; workers must be stopped. They then step through what the log has since.
+
+    \b
+    Last night's:  rapport restore backups/2026-11-21
+    """
     settings = settings_of(config, data)
     with opened(settings) as app:
         app.backend.restore(str(file))

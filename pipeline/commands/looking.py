@@ -1,8 +1,10 @@
 """`profile`, `log`, `check`, `doctor`: looking, without changing anything."""
 
+import difflib
 import heapq
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,11 +20,13 @@ from pipeline.codec import Codec, Undecodable
 from pipeline.commands.common import Config, Data, console, opened, settings_of, write_line
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
+from pipeline.core.effects import TOPIC_OF
 from pipeline.core.events import Tracked
 from pipeline.settings import SettingsError, require
 
 BLOCK = 1_000
 FOLLOW_SECONDS = 0.2
+TOPICS = ("events", *dict.fromkeys(TOPIC_OF.values()))
 
 
 def profile(
@@ -31,7 +35,12 @@ def profile(
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Show all that is known of one customer."""
+    """Show all that is known of one customer.
+
+    \b
+    A person:   rapport profile ada
+    A browser:  rapport profile a:4f6b1f0e-7c9c-4f57-9a59-0b7f7f4f3b11 --json
+    """
     settings = settings_of(config, data)
     key = id if id[:2] in ("u:", "a:") else f"u:{id}"
     backend = open_backend(settings)
@@ -60,12 +69,21 @@ def _print_view(view: dict[str, Any], indent: int = 0) -> None:
             write_line(f"{'  ' * indent}{name}:")
             for part in value:
                 write_line(f"{'  ' * (indent + 1)}- {json.dumps(part, ensure_ascii=False)}")
+        elif name.endswith("_at") and isinstance(value, int):
+            if value:
+                write_line(f"{'  ' * indent}{name.removesuffix('_at')}: {_when(value)}")
+        elif isinstance(value, bool):
+            write_line(f"{'  ' * indent}{name}: {'yes' if value else 'no'}")
         elif value not in ("", None, [], {}):
             write_line(f"{'  ' * indent}{name}: {value}")
 
 
+def _when(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
 def log(
-    topic: Annotated[str, typer.Argument(help="events, vouchers, chat-prompts, decisions, dead-letters, …")],
+    topic: Annotated[str, typer.Argument(help=", ".join(TOPICS) + ".")],
     as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
     from_beginning: Annotated[bool, typer.Option("--from-beginning", help="With --follow: all of it first.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes.")] = False,
@@ -76,23 +94,35 @@ def log(
     """Print a topic's records: all there are, or with --follow the new ones.
 
     A message the log holds twice (sent again after a crash) is shown once.
+
+    \b
+    Every voucher so far:       rapport log vouchers
+    What comes, for a program:  rapport log events --json --follow
     """
+    if topic not in TOPICS:
+        raise SettingsError(f"there is no topic {topic}{_nearest(topic)}; there are {', '.join(TOPICS)}")
     settings = settings_of(config, data)
     backend = open_backend(settings)
     reader = backend.reader()
     shown: set[tuple[str, str]] = set()
     try:
+        codec = Codec()
         for record in _records(reader, topic, from_start=from_beginning or not follow, follow=follow):
-            line = described(record, Codec())
+            line = described(record, codec)
             if not all_records and topic == "events":
                 identity = (line["customer"], line.get("message_id", ""))
                 if "message_id" not in line or identity in shown:
                     continue
                 shown.add(identity)
-            write_line(json.dumps(line, ensure_ascii=False) if as_json else _in_words(line))
+            write_line(json.dumps(line, ensure_ascii=False) if as_json else _in_words(line), at_once=follow)
     finally:
         reader.close()
         backend.close()
+
+
+def _nearest(topic: str) -> str:
+    near = difflib.get_close_matches(topic, TOPICS, n=1)
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def _records(reader: Reader, topic: str, *, from_start: bool, follow: bool) -> Iterator[LogRecord]:
@@ -132,6 +162,9 @@ def described(record: LogRecord, codec: Codec) -> dict[str, Any]:
     for name in ("properties", "context", "facts", "values"):
         if isinstance(fields.get(name), str):
             fields[name] = json.loads(fields[name] or "{}")
+    for name in ("campaigns", "model"):
+        if isinstance(getattr(decoded, name, None), bytes):
+            fields[name] = json.loads(getattr(decoded, name))
     if isinstance(decoded, Tracked):
         line["id"] = decoded.message_id
     line["record"] = type(decoded).__name__
@@ -143,15 +176,18 @@ def described(record: LogRecord, codec: Codec) -> dict[str, Any]:
 
 
 def _in_words(line: dict[str, Any]) -> str:
-    what = line.get("event") or line.get("type") or line.get("reason") or ""
-    rest = {
-        name: line[name]
-        for name in ("campaign", "outcome", "channel", "code", "order_id", "total_cents", "category", "product_id")
-        if line.get(name)
-    }
-    return (
-        f"{line['partition']}/{line['offset']}  {line.get('record', '?')}  {line['customer']}  {what}  {rest or ''}"
-    )
+    at = line.get("decided_at") or line.get("received_at") or line.get("at") or 0
+    what = line.get("event") or line.get("type") or line.get("outcome") or ""
+    rest = [f"{name}={line[name]}" for name in _WORTH_SAYING if line.get(name)]
+    who = line["customer"] or f"partition {line['partition']}"
+    said = [_when(at) if at else "–", f"{line.get('record', 'undecodable'):18}", who, what, *rest]
+    return "  ".join(part for part in said if part)
+
+
+_WORTH_SAYING = (
+    "campaign", "channel", "code", "order_id", "total_cents", "currency", "category", "product_id", "reason",
+    "undecodable",
+)  # fmt: skip
 
 
 def check(config: Config = None) -> None:
@@ -160,8 +196,8 @@ def check(config: Config = None) -> None:
     folder = Path(settings.campaigns)
     loaded = campaign_files.load(folder)
     for campaign in loaded:
-        write_line(f"{campaign.name} ({campaign.state}): {campaign_files.in_words(campaign)}")
-    console.print(f"Settings and {len(loaded)} campaigns in {folder} are well-formed.")
+        write_line(campaign_files.in_words(campaign))
+    console.print(f"Settings and {len(loaded)} campaigns in {folder} are well-formed.", soft_wrap=True)
 
 
 def doctor(config: Config = None, data: Data = None) -> None:

@@ -2,39 +2,53 @@
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pipeline import campaigns as campaign_files
 from pipeline.app import App, Running, Together, publish_campaigns, signals
+from pipeline.backends.contract import Unavailable
 from pipeline.commands.common import Config, Data, MetricsPort, console, opened, settings_of
-from pipeline.settings import SettingsError, require
+from pipeline.processors.worker import Worker
+from pipeline.settings import Settings, SettingsError, require
 
 log = logging.getLogger("rapport.roles")
 
 WORK_PORT = 9101
 DELIVER_PORT = 9102
 RELAY_PORT = 9103
+RETRY_SECONDS = 1.0
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on.")]
-Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; 0 takes a free one.")]
+Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
 
 
 def up(config: Config = None, data: Data = None, host: Host = None, port: Port = None) -> None:
-    """Run all roles in one process: everything on one port."""
+    """Run all roles in one process: everything on one port.
+
+    It ends with Ctrl-C or SIGTERM, after what was accepted has been written.
+
+    \b
+    The first time:   rapport init && rapport up
+    On a free port:   rapport up --port 0
+    """
     settings = settings_of(config, data, host=host, port=port)
     require(settings, "write_key", "server_key", "identity_secret", "code_secret")
+    check_campaigns(settings)
     with opened(settings, demo=False) as app:
-        publish_at_start(app)
         running = Running()
         with signals(running):
+            if not once_reachable(running.stop, lambda: publish_at_start(app)):
+                return
             listening = running.serve(
                 Together(app.collector(), running.closing(app.api())), settings.host, settings.port
             )
             running.thread("work", lambda stop: work_until(app, stop))
             running.thread("deliver", app.deliverer().run)
-            console.print(f"Rapport is up: http://{settings.host}:{listening} (metrics: /metrics)")
+            console.print(f"Rapport is up: http://{settings.host}:{listening} (metrics: /metrics)", soft_wrap=True)
             if settings.log:
                 running.thread("relay", lambda stop: relay_until(app, stop))
             running.wait()
@@ -47,6 +61,8 @@ def collect(config: Config = None, data: Data = None, metrics_port: MetricsPort 
     with opened(settings, demo=False) as app:
         running = Running()
         with signals(running):
+            if not once_reachable(running.stop, app.backend.ensure_topics):
+                return
             application = Together(app.collector(), app.health())
             port = running.serve(application, settings.host, metrics_port or 0)
             console.print(f"Collecting on http://{settings.host}:{port}")
@@ -60,6 +76,8 @@ def serve(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
     with opened(settings, demo=False) as app:
         running = Running()
         with signals(running):
+            if not once_reachable(running.stop, app.backend.ensure_topics):
+                return
             port = running.serve(running.closing(app.api()), settings.host, metrics_port or 0)
             console.print(f"Serving on http://{settings.host}:{port}")
             running.wait()
@@ -69,9 +87,9 @@ def work(config: Config = None, data: Data = None, metrics_port: MetricsPort = W
     """Step events through the core and decide. On Kafka, start as many as you like."""
     settings = settings_of(config, data)
     require(settings, "code_secret")
+    check_campaigns(settings)
     with opened(settings, demo=False) as app:
-        publish_at_start(app)
-        _alone(app, "work", lambda stop: work_until(app, stop), metrics_port)
+        _alone(app, "work", lambda stop: work_until(app, stop), metrics_port, lambda: publish_at_start(app))
 
 
 def deliver(config: Config = None, data: Data = None, metrics_port: MetricsPort = DELIVER_PORT) -> None:
@@ -92,9 +110,14 @@ def relay(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
         _alone(app, "relay", lambda stop: relay_until(app, stop), metrics_port)
 
 
-def _alone(app: App, role: str, work: Any, metrics_port: int | None) -> None:
+def _alone(
+    app: App, role: str, work: Any, metrics_port: int | None, before: Callable[[], object] | None = None
+) -> None:
     running = Running()
     with signals(running):
+        # A producer that comes before its topics would have the broker make them, with too few partitions.
+        if not once_reachable(running.stop, before or app.backend.ensure_topics):
+            return
         port = running.serve(app.health(), app.settings.host, metrics_port or 0)
         running.thread(role, work)
         console.print(f"Running {role}; metrics on http://{app.settings.host}:{port}/metrics")
@@ -103,16 +126,42 @@ def _alone(app: App, role: str, work: Any, metrics_port: int | None) -> None:
 
 def work_until(app: App, stop: threading.Event) -> None:
     """A worker's life. Raises Refused."""
-    worker = app.worker()
+    made: list[Worker] = []
+    if not once_reachable(stop, lambda: made.append(app.worker())):
+        return
+    worker = made[0]
     try:
         worker.run(stop)
     finally:
         worker.close()
 
 
+def once_reachable(stop: threading.Event, do: Callable[[], object]) -> bool:
+    """Do it as soon as log and store can be reached; what is missing is said once. False: stopped before."""
+    said = ""
+    while not stop.is_set():
+        try:
+            do()
+        except Unavailable as problem:
+            if str(problem) != said:
+                log.warning("waiting: %s", problem)
+            said = str(problem)
+            stop.wait(RETRY_SECONDS)
+        else:
+            return True
+    return False
+
+
 def relay_until(app: App, stop: threading.Event) -> None:
     """A relay's life."""
     app.relay().run(stop.wait, failed=log.warning)
+
+
+def check_campaigns(settings: Settings) -> None:
+    """A bad campaign file is refused before anything starts. Raises CampaignError."""
+    folder = Path(settings.campaigns)
+    if folder.is_dir():
+        campaign_files.load(folder)
 
 
 def publish_at_start(app: App) -> None:

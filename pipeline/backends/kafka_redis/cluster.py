@@ -30,6 +30,7 @@ _ELECTING = (
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
 )
+_UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
 
 Answer = TypeVar("Answer")
 
@@ -75,7 +76,12 @@ class Cluster(msgspec.Struct, frozen=True):
         return made
 
     def unavailable(self, what: str, error: Exception | KafkaError) -> Unavailable:
-        """The error as one sentence: what could not be done, where, and Kafka's own words."""
+        """The error as one sentence: what could not be done, where, and Kafka's own words or what to look at."""
+        inner = error_of(error)
+        if inner is not None and inner.code() in _UNREACHABLE:
+            return Unavailable(
+                f"{what}: Kafka at {self.bootstrap} cannot be reached; does it run, and is RAPPORT_LOG right?"
+            )
         return Unavailable(f"{what}: Kafka at {self.bootstrap} says: {reason_of(error)}")
 
     def _made(self, kind: Any, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:

@@ -20,6 +20,8 @@ from pipeline.backends.kafka_redis.cluster import EVENTS, KAFKA_SECONDS, Cluster
 TOPICS_FILE = Path(__file__).parents[3] / "deploy" / "topics.toml"
 _DAY_MS = 86_400_000
 _LOOK_AGAIN_SECONDS = 0.05
+_METADATA_SECONDS = 5.0
+"""Any broker answers this at once; waiting longer would only keep a role from saying that none is there."""
 
 
 class Topic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -141,6 +143,6 @@ def _is_led(topic: TopicMetadata) -> bool:
 
 def _metadata(cluster: Cluster, admin: AdminClient) -> ClusterMetadata:
     try:
-        return admin.list_topics(timeout=KAFKA_SECONDS)
+        return admin.list_topics(timeout=_METADATA_SECONDS)
     except KafkaException as error:
         raise cluster.unavailable("the topics cannot be listed", error) from error

@@ -9,6 +9,7 @@ Here lives the order in which that happens, and nothing of what a record means. 
    read_committed reader, or not yet.
 """
 
+import logging
 import os
 import socket
 import uuid
@@ -23,6 +24,7 @@ from pipeline.core.effects import DeadLetter
 from pipeline.producers.relay import TOPICS
 from pipeline.producers.relay.carry import Carrier
 
+_logger = logging.getLogger("rapport.kafka")
 BATCH_RECORDS = 1_000
 POLL_SECONDS = 0.2
 ANSWER_SECONDS = 15.0
@@ -62,6 +64,7 @@ class KafkaRelay:
                 "session.timeout.ms": 10_000,
                 **self._options,
                 "bootstrap.servers": bootstrap,
+                "logger": _logger,
                 "group.id": f"{prefix}rapport-relay",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
@@ -139,6 +142,7 @@ class KafkaRelay:
                 "compression.type": "lz4",
                 **self._options,
                 "bootstrap.servers": self._bootstrap,
+                "logger": _logger,
                 "transactional.id": self._member,
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                 "enable.idempotence": True,
