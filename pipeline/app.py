@@ -69,6 +69,12 @@ def open_backend(settings: Settings) -> Backend:
     return Embedded(Path(settings.data), settings.partitions)
 
 
+def codec_of(settings: Settings) -> Codec:
+    """Reads and writes all records; asks the schema registry, where one is set. Raises Unavailable."""
+    url = settings.schema_registry_url
+    return Codec(registered_ids(url) if url else None)
+
+
 def source(role: str) -> str:
     """Who stamps records: `role@host`."""
     return f"{role}@{socket.gethostname()}"
@@ -92,17 +98,13 @@ class App:
             raise ValueError("a worker needs a code secret")
         self.code_secret = (settings.code_secret or DEMO_SECRET).encode()
         self.backend = open_backend(settings)
-        self.codec = Codec()
         self.registry: CollectorRegistry = observe.new_registry()
-        self._effects_codec: Codec | None = None
         self._appenders: dict[str, Appender] = {}
 
-    def effects_codec(self) -> Codec:
+    @cached_property
+    def codec(self) -> Codec:
         """Effects carry the schema registry's ids where one is set. Raises Unavailable."""
-        if self._effects_codec is None:
-            url = self.settings.schema_registry_url
-            self._effects_codec = Codec(registered_ids(url)) if url else self.codec
-        return self._effects_codec
+        return codec_of(self.settings)
 
     def appender(self, role: str) -> Appender:
         """One for each role."""
@@ -123,7 +125,7 @@ class App:
             cached_subjects=self.settings.cached_subjects,
             ticks=ticks,
         )
-        return Worker(worker_log, store, self.codec, options, wall_ms, self._work_measures, self.effects_codec())
+        return Worker(worker_log, store, self.codec, options, wall_ms, self._work_measures)
 
     @cached_property
     def _work_measures(self) -> observe.WorkerMeasures:

@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.app import App, active_rules, publish_campaigns, publish_model, wall_ms
+from pipeline.app import App, active_rules, decode_or_none, publish_campaigns, publish_model, wall_ms
 from pipeline.backends.contract import Reader, Refused
+from pipeline.backends.reading import blocks
 from pipeline.backends.sqlite import Embedded
-from pipeline.codec import Codec, Undecodable
+from pipeline.codec import Codec
 from pipeline.commands.common import Config, Data, console, opened, settings_of
-from pipeline.core.effects import Effect
-from pipeline.core.events import Event, Purchase
+from pipeline.core.events import Purchase
 from pipeline.core.identifiers import customer_key
 from pipeline.core.lapse_model import DAY_MS
 from pipeline.processors.fit import FittedModel, fit_model
@@ -28,7 +28,6 @@ from pipeline.producers.simulator.simulate import simulate as simulated
 from pipeline.producers.simulator.simulate import write_lines
 from pipeline.settings import SettingsError
 
-BLOCK = 5_000
 LOOK_AGAIN_SECONDS = 0.2
 Format = Literal["cdnow", "segment", "csv"]
 
@@ -120,14 +119,6 @@ def put_on_log(app: App, history: Plan, *, pace: Pace | None, progress: Progress
         )
     finally:
         reader.close()
-
-
-def decode_or_none(codec: Codec, value: bytes) -> Event | Effect | None:
-    """The record, or None if it is not one: dead letters are the worker's business."""
-    try:
-        return codec.decode(value)
-    except Undecodable:
-        return None
 
 
 def decide(app: App, progress: Progress) -> int:
@@ -239,11 +230,8 @@ def copy_log(app: App, target: Path, progress: Progress) -> None:
             copy.copy_in([], ends)
             for number in partitions:
                 offset = reader.start_offset("events", number)
-                while offset < ends[number]:
-                    found, following = reader.read("events", number, offset, BLOCK, 1.0)
-                    if following == offset:
-                        break
-                    copy.copy_in([record for record in found if record.offset < ends[number]], {})
+                for records, following in blocks(reader, "events", number, offset, ends[number]):
+                    copy.copy_in(records, {})
                     progress.advance(task, following - offset)
                     offset = following
         finally:
@@ -299,17 +287,10 @@ def purchases_on(app: App) -> Iterator[tuple[str, int, int]]:
 
 def _purchases(reader: Reader, codec: Codec) -> Iterator[Purchase]:
     for number in range(reader.partitions()):
-        end = reader.end_offset("events", number)
-        offset = reader.start_offset("events", number)
-        while offset < end:
-            found, following = reader.read("events", number, offset, BLOCK, 1.0)
-            if following == offset:
-                break
-            for record in found:
-                event = decode_or_none(codec, record.value)
-                if isinstance(event, Purchase):
-                    yield event
-            offset = following
+        start, end = reader.start_offset("events", number), reader.end_offset("events", number)
+        for records, _ in blocks(reader, "events", number, start, end):
+            events = (decode_or_none(codec, record.value) for record in records)
+            yield from (event for event in events if isinstance(event, Purchase))
 
 
 def _print_fit(fitted: FittedModel, first_ms: int, end_ms: int) -> None:

@@ -76,7 +76,9 @@ class EmbeddedWork:
                 share = max(1, max_records // len(behind))
                 found = fetch(self._connection, EVENTS, partition, self._positions[partition], share)
                 records.extend(found)
-                self._positions[partition] = found[-1].offset + 1 if found else heads[partition]
+                past = found[-1].offset + 1 if found else 0
+                # A copied log may end with offsets that are no records: who has all there is stands at its end.
+                self._positions[partition] = past if len(found) == share else max(past, heads[partition])
         except sqlite3.Error as problem:
             raise Unavailable(f"the embedded log cannot be read: {problem}") from problem
         return Polled(records, {p: self._positions[p] for p in behind})
