@@ -303,9 +303,8 @@ class Running:
         def guarded() -> None:
             try:
                 work(self.stop)
-            except BaseException as problem:
+            except BaseException as problem:  # noqa: BLE001  `wait` raises it, in the thread that people see
                 self.failure = self.failure or problem
-                raise
             finally:
                 self.stop.set()
 
