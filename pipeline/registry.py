@@ -15,6 +15,7 @@ from pipeline.codec import EFFECTS, schema_text
 from pipeline.core.effects import TOPIC_OF
 
 _TIMEOUT_SECONDS = 10
+_ATTEMPTS = 5
 _TYPE = "application/vnd.schemaregistry.v1+json"
 
 
@@ -35,8 +36,19 @@ def registered_inputs(url: str) -> dict[int, str]:
 
 def _register(url: str, topic: str, name: str) -> int:
     subject = urllib.parse.quote(f"{topic}-rapport.{name}")
-    _call(url, "PUT", f"config/{subject}", {"compatibility": "FULL_TRANSITIVE"})
+    _make_transitive(url, subject)
     return int(_call(url, "POST", f"subjects/{subject}/versions", {"schema": schema_text(name)})["id"])
+
+
+def _make_transitive(url: str, subject: str) -> None:
+    """Roles that start together set the same rule: whoever comes second may be told that it exists already."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            _call(url, "PUT", f"config/{subject}", {"compatibility": "FULL_TRANSITIVE"})
+            return
+        except Refused:
+            if attempt == _ATTEMPTS - 1:
+                raise
 
 
 def _call(url: str, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:

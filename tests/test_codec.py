@@ -260,11 +260,11 @@ NOT_RECORDS = {
     "an unknown id": (framed(9_999, b""), "unknown schema id 9999"),
     "id 0": (framed(0, b""), "unknown schema id 0"),
     "the greatest id": (framed(2**32 - 1, b""), "unknown schema id"),
-    "a frame without a body": (framed(1, b""), "not a Clickstream"),
-    "a text that is not UTF-8": (framed(16, long_of(2) + b"\xff\xfe" + long_of(1)), "not a Tick"),
-    "a text longer than the record": (framed(16, long_of(2**40) + b"x"), "not a Tick"),
-    "a text of negative length": (framed(16, long_of(-5) + b"work" + long_of(1)), "not a Tick"),
-    "a number that does not end": (framed(16, long_of(1) + b"x" + b"\xff" * 64), "not a Tick"),
+    "a frame without a body": (framed(local_ids()["Clickstream"], b""), "not a Clickstream"),
+    "a text that is not UTF-8": (framed(local_ids()["Tick"], long_of(2) + b"\xff\xfe" + long_of(1)), "not a Tick"),
+    "a text longer than the record": (framed(local_ids()["Tick"], long_of(2**40) + b"x"), "not a Tick"),
+    "a text of negative length": (framed(local_ids()["Tick"], long_of(-5) + b"work" + long_of(1)), "not a Tick"),
+    "a number that does not end": (framed(local_ids()["Tick"], long_of(1) + b"x" + b"\xff" * 64), "not a Tick"),
 }
 
 

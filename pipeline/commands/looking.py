@@ -14,7 +14,7 @@ from rich.table import Table
 
 from pipeline import campaigns as campaign_files
 from pipeline.api.view import customer_view
-from pipeline.app import App, active_rules, open_backend, wall_ms
+from pipeline.app import App, active_rules, codec_of, open_backend, wall_ms
 from pipeline.backends.contract import LogRecord, Reader, Unavailable
 from pipeline.codec import Codec, Undecodable
 from pipeline.commands.common import Config, Data, console, opened, settings_of, write_line
@@ -104,9 +104,9 @@ def log(
     settings = settings_of(config, data)
     backend = open_backend(settings)
     reader = backend.reader()
+    codec = codec_of(settings)
     shown: set[tuple[str, str]] = set()
     try:
-        codec = Codec()
         for record in _records(reader, topic, from_start=from_beginning or not follow, follow=follow):
             line = described(record, codec)
             if not all_records and topic == "events":

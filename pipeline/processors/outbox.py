@@ -25,9 +25,8 @@ class Cause(msgspec.Struct, frozen=True):
 class Outbox:
     """Collects the records one batch publishes."""
 
-    def __init__(self, codec: Codec, effects_codec: Codec) -> None:
+    def __init__(self, codec: Codec) -> None:
         self._codec = codec
-        self._effects_codec = effects_codec
         self.records: list[NewRecord] = []
         self.effects: list[Effect] = []
 
@@ -58,7 +57,7 @@ class Outbox:
             ("ce_source", b"rapport"),
             ("ce_time", _rfc3339(at)),
         )
-        return NewRecord(TOPIC_OF[type(effect)], key, self._effects_codec.encode(effect), headers)
+        return NewRecord(TOPIC_OF[type(effect)], key, self._codec.encode(effect), headers)
 
 
 def dead_letter(record: LogRecord, reason: str) -> DeadLetter:

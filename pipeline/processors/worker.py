@@ -64,12 +64,10 @@ class Worker:
         options: WorkerOptions,
         clock: Callable[[], int],
         measures: Measures,
-        effects_codec: Codec | None = None,
     ) -> None:
         self._log = worker_log
         self._store = store
         self._codec = codec
-        self._effects_codec = effects_codec or codec
         self._options = options
         self._clock = clock
         self._measures = measures
@@ -176,7 +174,7 @@ class Worker:
         return run
 
     def _batch(self, polled: Polled) -> None:
-        outbox = Outbox(self._codec, self._effects_codec)
+        outbox = Outbox(self._codec)
         by_partition: dict[int, list[LogRecord]] = {}
         for record in polled.records:
             by_partition.setdefault(record.partition, []).append(record)
