@@ -179,9 +179,13 @@ class Role:
             status, body = self.get(path, key)
             if status == 200:
                 return body
-            assert self.process.poll() is None, f"{self.name} ended\n{self._log.read_text()}"
-            assert time.monotonic() < deadline, f"{path} of {self.name}: {status} {body!r}\n{self._log.read_text()}"
+            assert self.process.poll() is None, f"ended: {self.output()}"
+            assert time.monotonic() < deadline, f"{path}: {status} {body!r}\n{self.output()}"
             time.sleep(POLL_SECONDS)
+
+    def output(self) -> str:
+        """What it has said so far, under its name."""
+        return f"--- {self.name}\n{self._log.read_text(encoding='utf-8')}"
 
     def end(self) -> int:
         """Ask it to end, as `docker stop` does; its exit code."""
@@ -214,10 +218,29 @@ def test_the_command_line_of_a_role_is_understood(role: str) -> None:
     assert b"--metrics-port" in done.stdout
 
 
-def test_all_roles_run_together_and_an_event_becomes_a_profile(
-    kafka: KafkaServer, redis_server: RedisServer, registry: RegistryServer, prefix: str, tmp_path: Path
+ORDERS = 5
+"""Every fifth order brings a voucher: campaigns/thanks-regulars.toml."""
+
+
+def order(number: int) -> dict[str, Any]:
+    """An order of a customer's, as a shop's server reports it."""
+    product = {"product_id": "p1", "category": "Tea", "price": 20.00, "quantity": 1}
+    properties = {"order_id": f"o{number}", "total": 20.00, "currency": "EUR", "products": [product]}
+    return {"userId": "ada", "event": "Order Completed", "messageId": f"m{number}", "properties": properties}
+
+
+@pytest.mark.parametrize("with_registry", [False, True], ids=["ids of schemas/", "ids of a registry"])
+def test_all_roles_run_together_and_an_order_becomes_a_voucher_in_the_outbox(
+    kafka: KafkaServer,
+    redis_server: RedisServer,
+    registry: RegistryServer,
+    prefix: str,
+    tmp_path: Path,
+    with_registry: bool,
 ) -> None:
     env = environment(kafka, redis_server, registry, prefix)
+    if not with_registry:
+        del env["SCHEMA_REGISTRY_URL"]
     with ExitStack() as stack:
         roles = [
             stack.enter_context(started(name, env, tmp_path))
@@ -228,10 +251,26 @@ def test_all_roles_run_together_and_an_event_becomes_a_profile(
             assert json.loads(role.until("/healthz")) == {"status": "alive"}
             assert json.loads(role.until("/readyz")) == {"status": "ready"}
             assert b"rapport_build_info" in role.until("/metrics")
-        event = {"userId": "ada", "event": "Product Viewed", "messageId": "m1", "properties": {"product_id": "p1"}}
-        server_key = env["RAPPORT_SERVER_KEY"]
-        collect, serve = roles[0], roles[1]
-        status, body = collect.post("/v1/track", event, server_key)
-        assert (status, json.loads(body)["success"]) == (200, True)
+        collect, serve, server_key = roles[0], roles[1], env["RAPPORT_SERVER_KEY"]
+        for number in range(ORDERS):
+            status, body = collect.post("/v1/track", order(number), server_key)
+            assert (status, json.loads(body)["success"]) == (200, True)
+        code = delivered(tmp_path / "rapport-data" / "outbox", roles)["code"]
+        assert json.loads(serve.until(f"/v1/vouchers/{code}", server_key))
         assert json.loads(serve.until("/v1/customers/u:ada", server_key))
         assert [role.end() for role in roles] == [0] * len(roles)
+
+
+def delivered(outbox: Path, roles: list[Role]) -> dict[str, Any]:
+    """The first thing `deliver` wrote to its folder."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        for file in outbox.rglob("*.json"):
+            content = json.loads(file.read_text(encoding="utf-8"))
+            if "code" in content:
+                found: dict[str, Any] = content
+                return found
+        for role in roles:
+            assert role.process.poll() is None, role.output()
+        assert time.monotonic() < deadline, "\n".join(role.output() for role in roles)
+        time.sleep(POLL_SECONDS)
