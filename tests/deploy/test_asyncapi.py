@@ -37,7 +37,7 @@ def references(part: Any) -> Iterator[str]:
 
 
 def test_it_is_what_the_schemas_and_topics_say() -> None:
-    command = [sys.executable, ROOT / "deploy" / "generate.py", "--check"]
+    command = [sys.executable, str(ROOT / "deploy" / "generate.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

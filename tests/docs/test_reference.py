@@ -26,7 +26,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_the_reference_is_what_the_code_says() -> None:
-    command = [sys.executable, ROOT / "docs" / "generate.py", "--check"]
+    command = [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
