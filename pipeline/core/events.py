@@ -46,9 +46,9 @@ class Tracked(msgspec.Struct, frozen=True, kw_only=True):
     trust: Trust = BROWSER
     trusted: bool = False
     """Whether purchases, refunds and consent grants in it count as facts."""
-    context: str = "{}"
-    """The message's `context`, as JSON text."""
-    properties: str = "{}"
+    context: str = ""
+    """The message's `context`, as JSON text; "" for none."""
+    properties: str = ""
     """The message's `properties` (or `traits`), as JSON text: nothing the sender said is lost."""
 
 

@@ -213,7 +213,7 @@ def _described(identity: Identity, event: Customer) -> Identity:
         if not event.group_id or event.group_id in identity.groups:
             return identity
         return replace(identity, groups=(*identity.groups, event.group_id)[-MAX_GROUPS:])
-    if event.type != "identify" or event.properties == "{}":
+    if event.type != "identify" or event.properties in ("", "{}"):
         return identity
     traits = dict(identity.traits)
     for name, value in _traits_of(event).items():
