@@ -43,8 +43,8 @@ HOSTS = tuple(
     name + "." + end
     for name, end in (
         ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("yarnpkg", "com"),
-        ("repo1.maven", "org"), ("repo.maven.apache", "org"), ("golang", "org"), ("crates", "io"), ("rubygems", "org"),
-        ("docker", "io"), ("quay", "io"), ("ghcr", "io"),
+        ("repo1.maven", "org"), ("repo.maven.apache", "org"), ("golang", "org"), ("crates", "io"),
+        ("rubygems", "org"), ("docker", "io"), ("quay", "io"), ("ghcr", "io"),
     )
 )  # fmt: skip
 HOST = re.compile("|".join(rf"(?<![\w]){re.escape(host)}(?!\w)" for host in HOSTS))
