@@ -1,6 +1,7 @@
 """The histories of the comparisons, and shops that are gone when the tests are."""
 
 import gzip
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from servers.kafka import KafkaServer
 from servers.redis import RedisServer
 
-from agreement.shop import ROOT, Shop
+from agreement.shop import CAMPAIGNS, ROOT, Shop
 
 CDNOW = ROOT / "examples" / "data" / "CDNOW_master.txt.gz"
 AFTER_CDNOW = "1998-07-02"
@@ -22,9 +23,11 @@ OpenShop = Callable[..., Shop]
 def open_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenShop]:
     """Opens a shop in a fresh folder; they are closed at the end."""
     shops: list[Shop] = []
+    # All decide by the same campaigns, also while somebody edits the project's.
+    campaigns = shutil.copytree(CAMPAIGNS, tmp_path_factory.mktemp("rules") / "campaigns")
 
     def opening(**servers: str) -> Shop:
-        shops.append(Shop(tmp_path_factory.mktemp("shop"), **servers))
+        shops.append(Shop(tmp_path_factory.mktemp("shop"), RAPPORT_CAMPAIGNS=str(campaigns), **servers))
         return shops[-1]
 
     yield opening

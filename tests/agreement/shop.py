@@ -66,7 +66,7 @@ class Shop:
     def publish(self) -> None:
         """The campaigns of the project as version 1. `rapport campaigns publish` takes the wall's clock for the
         version, which stands in every decision: two runs could then not be compared as they are."""
-        data = campaign_files.to_json(campaign_files.load(CAMPAIGNS))
+        data = campaign_files.to_json(campaign_files.load(Path(self.settings["RAPPORT_CAMPAIGNS"])))
         value = Codec().encode(CampaignsChanged(version=1, campaigns=data, source="publish@test", received_at=1))
         with self.reader() as reader:
             numbers = range(reader.partitions())
