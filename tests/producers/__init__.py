@@ -1,0 +1,1 @@
+"""The producers that are not the collector: relay, replay, simulator."""

@@ -1,0 +1,1 @@
+"""The command line as a person meets it: every command is a process of its own in a fresh folder."""

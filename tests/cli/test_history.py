@@ -1,0 +1,61 @@
+"""History: CDNOW replayed by the command line, and the lapse parameters fitted from the log that holds it."""
+
+import re
+
+import pytest
+
+from cli.home import ROOT, Home
+
+DATA = ROOT / "examples" / "data"
+MASTER = {"r": 0.251, "alpha (weeks)": 4.765, "a": 0.746, "b": 2.216, "log-likelihood (weeks)": -95443.8}
+SAMPLE = {"r": 0.243, "alpha (weeks)": 4.414, "a": 0.793, "b": 2.426, "log-likelihood (weeks)": -9582.4}
+"""As published: Fader, Hardie and Lee for the sample; examples/data/README.md says where from for both."""
+
+
+@pytest.mark.parametrize(
+    ("file", "purchases", "published"),
+    [("CDNOW_master.txt.gz", 69_659, MASTER), ("CDNOW_sample.txt.gz", 6_919, SAMPLE)],
+)
+def test_replayed_purchases_fit_to_the_published_parameters(
+    home: Home, file: str, purchases: int, published: dict[str, float]
+) -> None:
+    replayed = home.run("replay", str(DATA / file), "--format", "cdnow", seconds=280)
+    assert replayed.code == 0, replayed.err
+    said = re.search(r"([\d,]+) records of .*, 1997-01-01 to 1998-06-30", " ".join(replayed.err.split()))
+    assert said and int(said[1].replace(",", "")) <= purchases
+    fitted = home.run("fit", "--days", "273")
+    assert fitted.code == 0, fitted.err
+    found = {name: float(value) for name, value in re.findall(r"(?m)^(\S.*?) +(-?[\d.]+)$", fitted.out)}
+    for name, value in published.items():
+        digits = 1 if name.startswith("log") else 3
+        assert round(found[name], digits) == value, name
+
+
+def test_what_is_wrong_with_a_history_is_said(home: Home) -> None:
+    bad = home.path / "bad.txt"
+    bad.write_text("00001 19970101 1 11.77\nwords\n")
+    cases = [
+        (["replay", "nowhere", "--format", "cdnow"], "nowhere cannot be read"),
+        (["replay", str(bad), "--format", "cdnow"], "line 2"),
+        (["replay", str(bad), "--format", "excel"], "expected one of cdnow, segment, csv"),
+        (["replay", str(bad), "--format", "cdnow", "--speed", "fast"], "expected max or a number above 0"),
+        (["fit"], "the log holds no trusted purchase yet"),
+        (["fit", "--until", "2020-13-01"], "expected YYYY-MM-DD"),
+        (["simulate", "--out", "x.jsonl", "--devices", "many"], "expected one or several"),
+    ]
+    for words, sentence in cases:
+        done = home.run(*words)
+        assert done.code == 1, words
+        assert sentence in done.err, words
+        assert "Traceback" not in done.err
+
+
+def test_simulated_people_can_be_replayed(home: Home) -> None:
+    made = home.run("simulate", "--out", "people.jsonl", "--seed", "7", "--events", "500", "--people", "40")
+    assert made.code == 0
+    replayed = home.run("replay", "people.jsonl", "--format", "segment")
+    assert replayed.code == 0, replayed.err
+    assert len(home.log("events")) >= 490
+    again = home.run("replay", "people.jsonl", "--format", "segment")
+    assert again.code == 0, again.err
+    assert len(home.log("events")) == len({line["id"] for line in home.log("events")})

@@ -1,0 +1,1 @@
+"""The whole of Rapport as one process that is talked to over HTTP alone."""
