@@ -182,9 +182,7 @@ def calibration_block(panel: Panel, model: LapseModel) -> str:
     def nats(p: NDArray[np.float64]) -> float:
         return float(-np.log(np.where(panel.bought, p, 1 - p)).mean())
 
-    losses = (
-        f"\n\nLog-loss (nats a customer): Rapport {nats(ours):.4f}, BG/NBD as published {nats(textbook):.4f}."
-    )
+    losses = f"\n\nLog-loss (nats a customer): Rapport {nats(ours):.4f}, BG/NBD as published {nats(textbook):.4f}."
     return table(("score", "customers", "mean score", "bought again"), rows) + losses
 
 
@@ -209,9 +207,7 @@ def parameters_block(master: list[Purchase], sample: list[Purchase]) -> str:
     lines = table(("BG/NBD, time in weeks", "r", "alpha", "a", "b", "log-likelihood"), rows)
     defaults = structs.asdict(LapseModel()).items()
     lines += "\n\n" + table(("`LapseModel` default", "value"), [(f"`{k}`", f"{v:g}") for k, v in defaults])
-    cycles = [
-        ("off" if limit == 0 else f"{limit:g}", f"{loss:.4f}") for limit, loss in found.cycle_log_loss.items()
-    ]
+    cycles = [("off" if limit == 0 else f"{limit:g}", f"{loss:.4f}") for limit, loss in found.cycle_log_loss.items()]
     return (
         lines
         + f"\n\nHeld-back days inside the window, log-loss of BG/NBD as published: {found.textbook_log_loss:.4f}; "
@@ -233,9 +229,7 @@ def threshold_block(master: list[Purchase], panel: Panel, model: LapseModel) -> 
         known = sum(purchases[0][1] < at_ms for purchases in by_customer.values())
         begun = [span for span in spans if span[0] <= at_ms]
         returned = sum(end is not None and end < at_ms for _, end in begun)
-        rows.append(
-            (f"{day}", f"{known:,}", f"{len(begun):,}", f"{returned:,}", f"{len(begun) - returned:,}")
-        )
+        rows.append((f"{day}", f"{known:,}", f"{len(begun):,}", f"{returned:,}", f"{len(begun) - returned:,}"))
     lines = table(("by day", "customers", "lapses found", "ended by a purchase", "lapsed that day"), rows)
     flagged = np.array([p_buys(model, h, END_MS, HORIZON_DAYS) < THRESHOLD for h in panel.histories])
     bought, repeat = panel.bought, panel.repeat
@@ -253,9 +247,7 @@ def threshold_block(master: list[Purchase], panel: Panel, model: LapseModel) -> 
     for h in panel.histories:
         due_ms = lapses_at(model, h, THRESHOLD, HORIZON_DAYS)
         count = h.repeat_days + 1
-        name = (
-            f"{count}" if count < 4 else "4 to 6" if count < 7 else "7 to 12" if count < 13 else "13 and more"
-        )
+        name = f"{count}" if count < 4 else "4 to 6" if count < 7 else "7 to 12" if count < 13 else "13 and more"
         silences[name].append(math.inf if due_ms is None else (due_ms - h.last_ms) / DAY_MS)
     waits = [
         (name, f"{len(found):,}", *(f"{q:.0f}" for q in np.percentile(found, (10, 50, 90), method="nearest")))
@@ -315,8 +307,7 @@ def regular_block() -> str:
         waits = [
             (at_ms - h.last_ms) / (DAY_MS * h.gap_sum_days / h.gap_count)
             for h in panel.histories
-            if h.gap_count >= MIN_CYCLE_GAPS
-            and (at_ms := lapses_at(model, h, threshold, horizon_days)) is not None
+            if h.gap_count >= MIN_CYCLE_GAPS and (at_ms := lapses_at(model, h, threshold, horizon_days)) is not None
         ]
         loss = -np.log(np.where(panel.bought, scored, 1 - scored)).mean()
         wait = f"{statistics.median(waits):.1f} gaps"
@@ -336,9 +327,7 @@ def render(text: str, blocks: dict[str, str]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare instead of writing")
     is_check = parser.parse_args().check
     master, sample = purchases_of("CDNOW_master.txt.gz"), purchases_of("CDNOW_sample.txt.gz")

@@ -19,7 +19,7 @@ _ATTEMPTS = 5
 _TYPE = "application/vnd.schemaregistry.v1+json"
 
 
-INPUT_TOPICS = {"Clickstream": "clickstream", "Purchase": "purchases", "Chat": "chats"}
+INPUT_TOPICS = {"Clickstream": "clickstream", "Purchase": "purchases", "Chat": "chats", "Customer": "clickstream"}
 """Where systems that are on Kafka already write input records, by record type."""
 
 

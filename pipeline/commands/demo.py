@@ -16,11 +16,11 @@ import msgspec
 import typer
 from rich.table import Table
 
-from pipeline.app import App, Running, Together, open_backend, publish_campaigns, signals, wall_ms
+from pipeline.app import App, Together, open_backend, publish_campaigns, wall_ms
 from pipeline.backends.contract import LogRecord, Reader
 from pipeline.codec import Codec
-from pipeline.commands.common import console
 from pipeline.commands.history import decide, progress_bar, put_on_log
+from pipeline.commands.opening import console
 from pipeline.commands.roles import work_until
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
@@ -28,6 +28,7 @@ from pipeline.core.effects import ChatPrompt, Voucher
 from pipeline.producers.replay.files import plan_file
 from pipeline.producers.simulator.live import play
 from pipeline.producers.simulator.simulate import simulate
+from pipeline.running import Running, signals
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -14,7 +14,7 @@ from pipeline.backends.contract import Reader, Refused
 from pipeline.backends.reading import blocks
 from pipeline.backends.sqlite import Embedded
 from pipeline.codec import Codec
-from pipeline.commands.common import Config, Data, console, opened, settings_of
+from pipeline.commands.opening import Config, Data, console, opened, settings_of
 from pipeline.core.events import Purchase
 from pipeline.core.identifiers import customer_key
 from pipeline.core.lapse_model import DAY_MS

@@ -8,7 +8,7 @@ import typer
 
 from pipeline import campaigns as campaign_files
 from pipeline.app import publish_campaigns
-from pipeline.commands.common import Config, Data, console, opened, settings_of, write_line
+from pipeline.commands.opening import Config, Data, console, opened, settings_of, write_line
 from pipeline.settings import DEFAULT_FILE, SettingsError
 
 campaigns_app = typer.Typer(help="Campaign files.", no_args_is_help=True)

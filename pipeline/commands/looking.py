@@ -17,7 +17,7 @@ from pipeline.api.view import customer_view
 from pipeline.app import App, active_rules, codec_of, open_backend, wall_ms
 from pipeline.backends.contract import LogRecord, Reader, Unavailable
 from pipeline.codec import Codec, Undecodable
-from pipeline.commands.common import Config, Data, console, opened, settings_of, write_line
+from pipeline.commands.opening import Config, Data, console, opened, settings_of, write_line
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import TOPIC_OF

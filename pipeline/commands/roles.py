@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import campaigns as campaign_files
-from pipeline.app import App, Running, Together, publish_campaigns, signals
+from pipeline.app import App, Together, publish_campaigns
 from pipeline.backends.contract import Unavailable
-from pipeline.commands.common import Config, Data, MetricsPort, console, opened, settings_of
+from pipeline.commands.opening import Config, Data, MetricsPort, console, opened, settings_of
 from pipeline.processors.worker import Worker
+from pipeline.running import Running, signals
 from pipeline.settings import Settings, SettingsError, require
 
 log = logging.getLogger("rapport.roles")

@@ -1,15 +1,13 @@
-"""Turns what steps return into records of the log, with CloudEvents headers; knows what is withheld."""
-
-import datetime
-from functools import lru_cache
+"""Turns what steps return into records of the log; knows what is withheld."""
 
 import msgspec
 
 from pipeline.backends.contract import LogRecord, NewRecord
 from pipeline.codec import Codec
-from pipeline.core.effects import TOPIC_OF, DeadLetter, Effect, Forward, Output, Send
+from pipeline.core.effects import DeadLetter, Effect, Forward, Output, Send
 from pipeline.core.events import EventForwarded
 from pipeline.core.identifiers import effect_id
+from pipeline.envelope import effect_record
 
 EVENTS = "events"
 
@@ -38,7 +36,7 @@ class Outbox:
                 self.records.append(self._message(output, cause))
         elif cause.offset >= published:
             self.effects.append(output)
-            self.records.append(self._effect(output))
+            self.records.append(effect_record(output, self._codec))
 
     def _message(self, output: Send | Forward, cause: Cause) -> NewRecord:
         if isinstance(output, Send):
@@ -47,17 +45,6 @@ class Outbox:
             anonymous_id=output.anonymous_id, trust=output.trust, record=cause.value, received_at=cause.now
         )
         return NewRecord(EVENTS, output.to.encode(), self._codec.encode(forwarded))
-
-    def _effect(self, effect: Effect) -> NewRecord:
-        key, at = _addressed(effect)
-        headers = (
-            ("ce_specversion", b"1.0"),
-            ("ce_id", effect.id.encode()),
-            ("ce_type", f"rapport.{type(effect).__name__}".encode()),
-            ("ce_source", b"rapport"),
-            ("ce_time", _rfc3339(at)),
-        )
-        return NewRecord(TOPIC_OF[type(effect)], key, self._codec.encode(effect), headers)
 
 
 def dead_letter(record: LogRecord, reason: str) -> DeadLetter:
@@ -72,16 +59,3 @@ def dead_letter(record: LogRecord, reason: str) -> DeadLetter:
         value=record.value,
         at=record.timestamp,
     )
-
-
-def _addressed(effect: Effect) -> tuple[bytes, int]:
-    if isinstance(effect, DeadLetter):
-        return effect.key, effect.at
-    return effect.customer.encode(), effect.decided_at
-
-
-@lru_cache(maxsize=1024)  # many effects of a batch share their moment
-def _rfc3339(at_ms: int) -> bytes:
-    seconds, ms = divmod(at_ms, 1000)
-    moment = datetime.datetime.fromtimestamp(max(0, min(seconds, 253_402_300_799)), datetime.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms:03d}Z".encode()

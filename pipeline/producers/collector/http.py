@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from pipeline.backends.contract import Appender, Unavailable
+from pipeline.envelope import Encodes
 from pipeline.producers.collector import browser, stream
 from pipeline.producers.collector.acknowledge import Acknowledgements
 from pipeline.producers.collector.answers import (
@@ -24,7 +25,7 @@ from pipeline.producers.collector.answers import (
 )
 from pipeline.producers.collector.body import MAX_BATCH_BYTES, Parcel, open_batch, open_single
 from pipeline.producers.collector.inflate import inflate
-from pipeline.producers.collector.intake import Encodes, take
+from pipeline.producers.collector.intake import take
 from pipeline.producers.collector.keys import Access, presented
 from pipeline.producers.collector.measures import Measures
 from pipeline.producers.collector.options import CollectorOptions

@@ -2,27 +2,19 @@
 Pure but for counting."""
 
 from collections import Counter
-from typing import Protocol
 
 import msgspec
 
 from pipeline.backends.contract import NewRecord
-from pipeline.core.effects import TOPIC_OF, DeadLetter, Effect
-from pipeline.core.events import Event
+from pipeline.core.effects import DeadLetter
 from pipeline.core.identifiers import customer_key, effect_id
+from pipeline.envelope import Encodes, effect_record
 from pipeline.producers.collector.answers import Rejected, Rejection
 from pipeline.producers.collector.body import MAX_EVENT_BYTES, Message, read_message
 from pipeline.producers.collector.translate import Arrival, generated_id, translate
 from pipeline.producers.collector.values import text
 
 EVENTS = "events"
-
-
-class Encodes(Protocol):
-    """What `pipeline.codec.Codec` does."""
-
-    def encode(self, record: Event | Effect, /) -> bytes:
-        """Raises ValueError if a field does not fit its schema."""
 
 
 class Taken(msgspec.Struct):
@@ -69,7 +61,7 @@ def _reject(
         value=raw[:MAX_EVENT_BYTES],
         at=arrival.received_at,
     )
-    taken.records.append(NewRecord(TOPIC_OF[DeadLetter], key, codec.encode(letter)))
+    taken.records.append(effect_record(letter, codec))
 
 
 def _readable_key(message: Message) -> bytes:

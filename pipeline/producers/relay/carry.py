@@ -7,9 +7,10 @@ import msgspec
 
 from pipeline.backends.contract import LogRecord, NewRecord
 from pipeline.codec import Codec, Undecodable, local_ids
-from pipeline.core.effects import TOPIC_OF, DeadLetter
+from pipeline.core.effects import DeadLetter
 from pipeline.core.events import Chat, Clickstream, Customer, Input, Purchase
 from pipeline.core.identifiers import customer_key, effect_id
+from pipeline.envelope import effect_record
 
 ACCEPTED: dict[str, tuple[type[Input], ...]] = {
     "clickstream": (Clickstream, Customer),
@@ -53,7 +54,7 @@ class Carrier:
 
     def dead(self, letter: DeadLetter) -> NewRecord:
         """The dead letter as it stands on its topic."""
-        return NewRecord(topic=TOPIC_OF[DeadLetter], key=letter.key, value=self._codec.encode(letter))
+        return effect_record(letter, self._codec)
 
     def _checked(self, record: LogRecord) -> Input:
         if len(record.value) > MAX_RECORD_BYTES:
