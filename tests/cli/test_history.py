@@ -38,7 +38,7 @@ def test_what_is_wrong_with_a_history_is_said(home: Home) -> None:
         (["replay", "nowhere", "--format", "cdnow"], "nowhere cannot be read"),
         (["replay", str(bad), "--format", "cdnow"], "line 2"),
         (["replay", str(bad), "--format", "excel"], "expected one of cdnow, segment, csv"),
-        (["replay", str(bad), "--format", "cdnow", "--speed", "fast"], "expected max or a number above 0"),
+        (["replay", str(DATA / "CDNOW_sample.txt.gz"), "--format", "cdnow", "--speed", "fast"], "expected max or a number above 0"),
         (["fit"], "the log holds no trusted purchase yet"),
         (["fit", "--until", "2020-13-01"], "expected YYYY-MM-DD"),
         (["simulate", "--out", "x.jsonl", "--devices", "many"], "expected one or several"),
