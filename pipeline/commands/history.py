@@ -58,6 +58,10 @@ def replay(
     """Put a history on the log with its own times, so that it is decided as of its own time.
 
     Embedded, it returns when everything is decided and the clock stands at the data's end.
+
+    \b
+    Tracked events:     rapport replay events.jsonl.gz --format segment
+    A table of orders:  rapport replay orders.csv --format csv --map customer=id,at=date,order_id=no,total=sum
     """
     settings = settings_of(config, data)
     if shift_to not in ("", "now"):
@@ -193,7 +197,7 @@ def simulate(
     """Invent shoppers: visits, carts, personal rhythms, chats, log-ins from several devices, silence."""
     if devices not in ("one", "several"):
         raise SettingsError(f"--devices {devices}: expected one or several")
-    messages = simulated(seed, events, people, _midnight(start), "one" if devices == "one" else "several")
+    messages = simulated(seed, events, people, _moment(start), "one" if devices == "one" else "several")
     with out.open("wb") as file:
         written = write_lines(messages, file)
     console.print(f"Wrote {written:,} messages to {out}.")
@@ -242,23 +246,28 @@ def copy_log(app: App, target: Path, progress: Progress) -> None:
 
 def fit(
     apply: Annotated[bool, typer.Option("--apply", help="Put the parameters in force.")] = False,
-    days: Annotated[int | None, typer.Option(help="Use the first so many days of the log only.")] = None,
-    until: Annotated[str, typer.Option(help="Use purchases before this day only, YYYY-MM-DD.")] = "",
+    days: Annotated[int | None, typer.Option(help="Use so many days from the first purchase on only.")] = None,
+    until: Annotated[str, typer.Option(help="Use purchases before this only: YYYY-MM-DD, or with THH:MM:SS.")] = "",
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Estimate the lapse parameters from the purchases on the log, by maximum likelihood (BG/NBD)."""
+    """Estimate the lapse parameters from the purchases on the log, by maximum likelihood (BG/NBD).
+
+    \b
+    Look first:            rapport fit
+    Then put in force:     rapport fit --apply
+    As of a day that was:  rapport fit --until 2026-01-01
+    """
     settings = settings_of(config, data)
+    before = _moment(until) if until else None
     with opened(settings) as app:
         purchases = list(purchases_on(app))
         if not purchases:
             raise SettingsError("the log holds no trusted purchase yet: there is nothing to fit")
         first, last = min(p[1] for p in purchases), max(p[1] for p in purchases)
-        end = last + 1
+        end = before or last + 1
         if days is not None:
-            end = (first // DAY_MS + days) * DAY_MS
-        elif until:
-            end = _midnight(until)
+            end = first + days * DAY_MS
         fitted = fit_model(purchases, end)
         _print_fit(fitted, first, end)
         if apply:
@@ -309,11 +318,13 @@ def _print_fit(fitted: FittedModel, first_ms: int, end_ms: int) -> None:
         typer.echo(f"{name:24} {value:14.4f}")
 
 
-def _midnight(day: str) -> int:
+def _moment(said: str) -> int:
+    """Epoch ms of a day's beginning or of a moment, UTC. Raises SettingsError."""
     try:
-        return int(datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp() * 1000)
+        moment = datetime.fromisoformat(said)
     except ValueError as problem:
-        raise SettingsError(f"{day} is not a day: expected YYYY-MM-DD") from problem
+        raise SettingsError(f"{said} is not a day: expected YYYY-MM-DD") from problem
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def _date(at_ms: int) -> str:
