@@ -88,7 +88,12 @@ def _live(app: App, port: int, seed: int, seconds: int | None) -> None:
     running = Running()
     with signals(running):
         api = running.closing(app.api(shop=SHOP))
-        listening = running.serve(Together(app.collector(), api), app.settings.host, port)
+        application = Together(app.collector(), api)
+        try:
+            listening = running.serve(application, app.settings.host, port)
+        except OSError as problem:
+            console.print(f"{problem}: taking a free one.", soft_wrap=True)
+            listening = running.serve(application, app.settings.host, 0)
         address = f"http://{app.settings.host}:{listening}"
         running.thread("work", lambda stop: work_until(app, stop))
         running.thread("deliver", app.deliverer().run)
