@@ -98,6 +98,29 @@ def test_flushall_of_redis_changes_nothing(
     assert_as_undisturbed(shop, undisturbed)
 
 
+def test_kill_9_of_redis_in_the_middle_of_commits_changes_nothing(
+    open_shop: OpenShop,
+    kafka: KafkaServer,
+    forgetful_redis: RedisServer,
+    few_buyers: Path,
+    one_device: Path,
+    undisturbed: Outcome,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Effects are published then, and the state that goes with them is not stored: the workers, which live on, step
+    through those offsets again with the effects withheld."""
+    dice = random.Random(f"{request.config.getoption('--seed')} redis")
+    shop = open_shop(**servers_of(kafka, forgetful_redis), **SMALL_BATCHES)
+    put_on_log(shop, few_buyers, one_device)
+    workers = [shop.worker(), shop.worker()]
+    for moment in moments(dice, shop, 5):
+        shop.until(lambda moment=moment: shop.decided() >= moment, f"{moment} offsets decided")  # type: ignore[misc]
+        forgetful_redis.restart(hard=True)
+    shop.until_settled()
+    shop.stop(*workers)
+    assert_as_undisturbed(shop, undisturbed)
+
+
 def test_people_on_several_devices_are_as_well_off_when_workers_and_store_fail(
     open_shop: OpenShop,
     kafka: KafkaServer,
