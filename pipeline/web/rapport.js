@@ -522,19 +522,21 @@
   function showPrompt(prompt) {
     stage();
     hidePrompt();
-    const words = prompt.text && prompt.text !== texts.help ? prompt.text : '';
+    const asks = /\?$/.test(prompt.text); // one question is enough
+    const title = asks ? prompt.text : texts.help;
+    const words = asks ? '' : prompt.text;
     parts.before = document.activeElement;
     parts.prompt = element('div', {
       class: 'prompt', role: 'dialog', 'aria-modal': 'false', 'aria-labelledby': 'title', tabindex: '-1',
     },
-    element('h2', { id: 'title' }, texts.help),
+    element('h2', { id: 'title' }, title),
     words && element('p', { id: 'words' }, words),
     element('div', { class: 'row' },
       button('main', texts.chat, () => { hidePrompt(); startChat(prompt); }),
       button('', texts.decline, () => { hidePrompt(); call('declined', prompt); })));
     if (words) parts.prompt.setAttribute('aria-describedby', 'words');
     parts.root.insertBefore(parts.prompt, parts.voucher);
-    parts.heard.textContent = texts.help + ' ' + words; // it does not take the focus, so it is said aloud
+    parts.heard.textContent = title + ' ' + (words || ''); // it does not take the focus, so it is said aloud
   }
   function describe(v) {
     const style = { style: 'currency', currency: v.currency || 'EUR' };

@@ -97,7 +97,7 @@ def test_who_hesitates_is_asked_in_the_page(visitor: Page) -> None:
         look_at(visitor, name)
     with stream_opened(visitor):
         look_at(visitor, COFFEES[2])
-    dialog = visitor.get_by_role("dialog", name="Do you need help?")
+    dialog = visitor.get_by_role("dialog", name="Do you need help choosing?")
     expect(dialog).to_be_visible(timeout=SOON_MS)
     dialog.get_by_role("button", name="No, thanks").click()
     with stream_opened(visitor):
@@ -121,7 +121,7 @@ def test_the_fifth_order_brings_a_voucher_to_its_customer_alone(browser: Browser
         # What the stranger is told of the same moment: only what he does himself.
         for name in COFFEES[:3]:
             look_at(stranger, name)
-        expect(stranger.get_by_role("dialog", name="Do you need help?")).to_be_visible()
+        expect(stranger.get_by_role("dialog", name="Do you need help choosing?")).to_be_visible()
         expect(stranger.get_by_text("10 % off")).to_have_count(0)
     finally:
         stranger.context.close()

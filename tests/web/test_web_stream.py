@@ -64,6 +64,13 @@ def test_prompt_appears_and_escape_closes_it_for_good(site: StandIn, streaming: 
     expect(dialog).to_contain_text("the second")
 
 
+def test_a_prompt_that_asks_something_asks_only_that(site: StandIn, streaming: Page) -> None:
+    site.push("prompt", prompt(text="Which of the two shall it be?"))
+    dialog = streaming.get_by_role("dialog", name="Which of the two shall it be?")
+    expect(dialog).to_be_visible()
+    assert "Do you need help?" not in dialog.inner_text()
+
+
 def test_prompt_does_not_take_the_focus_but_can_have_it(site: StandIn, streaming: Page) -> None:
     streaming.evaluate("""document.body.append(document.createElement('input'));
                           document.querySelector('input').focus()""")
