@@ -16,6 +16,7 @@ from pipeline import campaigns as campaign_files
 from pipeline.api.view import customer_view
 from pipeline.app import App, active_rules, codec_of, open_backend, wall_ms
 from pipeline.backends.contract import LogRecord, Reader, Unavailable
+from pipeline.backends.reading import blocks
 from pipeline.codec import Codec, Undecodable
 from pipeline.commands.opening import Config, Data, console, opened, settings_of, write_line
 from pipeline.core import subjects
@@ -141,13 +142,8 @@ def _records(reader: Reader, topic: str, *, from_start: bool, follow: bool) -> I
 
 
 def _partition(reader: Reader, topic: str, number: int, end: int) -> Iterator[LogRecord]:
-    offset = reader.start_offset(topic, number)
-    while offset < end:
-        found, following = reader.read(topic, number, offset, BLOCK, 1.0)
-        if following == offset:
-            return
-        yield from (record for record in found if record.offset < end)
-        offset = following
+    for records, _ in blocks(reader, topic, number, reader.start_offset(topic, number), end):
+        yield from records
 
 
 def described(record: LogRecord, codec: Codec) -> dict[str, Any]:
