@@ -195,7 +195,9 @@ def metrics_page() -> str:
     for role, measures in (
         ("collect", observe.CollectorMeasures),
         ("work", observe.WorkerMeasures),
+        ("serve", observe.ApiMeasures),
         ("deliver", observe.DeliverMeasures),
+        ("relay", observe.RelayMeasures),
     ):
         registry = CollectorRegistry()
         measures(registry)

@@ -157,6 +157,10 @@ class App:
         )
         return Api(options, self.backend.reader, self.appender("serve"), self.codec, wall_ms, self.metrics)
 
+    def measured(self, api: Api) -> observe.Asgi:
+        """The API, its requests counted."""
+        return observe.ApiMeasures(self.registry).around(api, api.endpoint)
+
     def deliverer(self) -> Deliverer:
         """Follows vouchers and writes those for other channels than the site to the outbox folder."""
         folder = Path(self.settings.outbox or Path(self.settings.data) / "outbox")

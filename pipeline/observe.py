@@ -5,8 +5,9 @@ measures. One registry a process, made here and handed on: nothing is global.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -14,6 +15,7 @@ from pipeline import __version__
 from pipeline.backends.contract import LogRecord
 from pipeline.core.effects import TOPIC_OF, ChatPrompt, DeadLetter, Decision, Effect, Voucher
 
+Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _TRIGGER = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -195,3 +197,61 @@ class DeliverMeasures:
     def ended(self, sink: str, outcome: str, reason: str) -> None:
         """SENT, FAILED or SKIPPED."""
         self._out.labels(sink, outcome, reason).inc()
+
+
+class RelayMeasures:
+    """What the relay carried."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._out = Counter(
+            "rapport_relay_records_out_total", "Records carried, by outcome.", ["outcome"], registry=registry
+        )
+        self._failures = Counter("rapport_relay_failures_total", "Batches that are tried again.", registry=registry)
+
+    def carried(self, events: int, dead_letters: int) -> None:
+        """One batch is committed."""
+        self._out.labels("carried").inc(events)
+        self._out.labels("dead_letter").inc(dead_letters)
+
+    def failed(self) -> None:
+        """One batch was thrown away."""
+        self._failures.inc()
+
+
+class ApiMeasures:
+    """Wraps the API (an ASGI application): requests by endpoint and status, in progress, time to the answer."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._requests = Counter(
+            "rapport_api_requests_total", "Requests answered.", ["endpoint", "status"], registry=registry
+        )
+        self._in_progress = Gauge(
+            "rapport_api_requests_in_progress", "Requests (and open streams) being answered.", registry=registry
+        )
+        self._seconds = Histogram(
+            "rapport_api_request_duration_seconds",
+            "From a request's arrival to the start of its answer.",
+            ["endpoint"],
+            buckets=_FAST,
+            registry=registry,
+        )
+
+    def around(self, application: Asgi, endpoint_of: Callable[[str], str]) -> Asgi:
+        """The application, measured; `endpoint_of` a path is one of a few names."""
+
+        async def measured(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                await application(scope, receive, send)
+                return
+            endpoint, started = endpoint_of(scope["path"]), time.perf_counter()
+
+            async def sending(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    self._requests.labels(endpoint, str(message["status"])).inc()
+                    self._seconds.labels(endpoint).observe(time.perf_counter() - started)
+                await send(message)
+
+            with self._in_progress.track_inprogress():
+                await application(scope, receive, sending)
+
+        return measured

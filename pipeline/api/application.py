@@ -104,6 +104,14 @@ class Api:
         """Whether a path is one of the API's, for whoever mounts it beside others."""
         return path in OWN_PATHS or path.startswith(OWN_PREFIXES)
 
+    @staticmethod
+    def endpoint(path: str) -> str:
+        """The endpoint a path belongs to, by a name that holds nothing of whom it is about (for measures)."""
+        if path.startswith("/v1/vouchers/"):
+            return "/v1/vouchers/redeem" if path.endswith("/redeem") else "/v1/vouchers"
+        named = ("/v1/customers", "/v1/stream", "/feed", "/shop", "/healthz", "/readyz", "/metrics")
+        return next((name for name in named if path == name or path.startswith(name + "/")), "other")
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the lifespan."""
         await self._app(scope, receive, send)

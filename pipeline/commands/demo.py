@@ -87,7 +87,7 @@ def _history(app: App) -> int:
 def _live(app: App, port: int, seed: int, seconds: int | None) -> None:
     running = Running()
     with signals(running):
-        api = running.closing(app.api(shop=SHOP))
+        api = app.measured(running.closing(app.api(shop=SHOP)))
         application = Together(app.collector(), api)
         try:
             listening = running.serve(application, app.settings.host, port)

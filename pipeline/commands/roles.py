@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline import campaigns as campaign_files
+from pipeline import observe
 from pipeline.app import App, Together, publish_campaigns
 from pipeline.backends.contract import Unavailable
 from pipeline.commands.opening import Config, Data, MetricsPort, console, opened, settings_of
@@ -44,9 +45,8 @@ def up(config: Config = None, data: Data = None, host: Host = None, port: Port =
         with signals(running):
             if not once_reachable(running.stop, lambda: publish_at_start(app)):
                 return
-            listening = running.serve(
-                Together(app.collector(), running.closing(app.api())), settings.host, settings.port
-            )
+            application = Together(app.collector(), app.measured(running.closing(app.api())))
+            listening = running.serve(application, settings.host, settings.port)
             running.thread("work", lambda stop: work_until(app, stop))
             running.thread("deliver", app.deliverer().run)
             console.print(f"Rapport is up: http://{settings.host}:{listening} (metrics: /metrics)", soft_wrap=True)
@@ -79,7 +79,7 @@ def serve(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
         with signals(running):
             if not once_reachable(running.stop, app.backend.ensure_topics):
                 return
-            port = running.serve(running.closing(app.api()), settings.host, metrics_port or 0)
+            port = running.serve(app.measured(running.closing(app.api())), settings.host, metrics_port or 0)
             console.print(f"Serving on http://{settings.host}:{port}")
             running.wait()
 
@@ -155,7 +155,13 @@ def once_reachable(stop: threading.Event, do: Callable[[], object]) -> bool:
 
 def relay_until(app: App, stop: threading.Event) -> None:
     """A relay's life."""
-    app.relay().run(stop.wait, failed=log.warning)
+    measures = observe.RelayMeasures(app.registry)
+
+    def failed(reason: str) -> None:
+        measures.failed()
+        log.warning(reason)
+
+    app.relay().run(stop.wait, lambda done: measures.carried(done.events, done.dead_letters), failed)
 
 
 def check_campaigns(settings: Settings) -> None:
