@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pipeline.core.bounds import MAX_CENTS
 from pipeline.core.lapse_model import LapseModel
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+Cents = Annotated[int, msgspec.Meta(ge=0, le=MAX_CENTS)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Currency = Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{3})?$")]
 
@@ -63,10 +65,10 @@ class DoVoucher(_Part, frozen=True, kw_only=True, tag_field="kind", tag="voucher
     """Give a voucher: a percentage or an amount off."""
 
     discount_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
-    discount_cents: NotNegative = 0
+    discount_cents: Cents = 0
     currency: Currency = ""
     """Of `discount_cents` and `minimum_spend_cents`; "" takes the currency the customer buys in."""
-    minimum_spend_cents: NotNegative = 0
+    minimum_spend_cents: Cents = 0
     valid_days: Positive = 30
     category: str = ""
     """"" for the whole shop, `most_bought` for the category the customer buys most often, else its name."""

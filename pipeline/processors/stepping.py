@@ -4,6 +4,7 @@ A `PartitionRun` is one owned partition in memory: where it stands, its clock, i
 It reads the store only through the `load` it is given, and writes nothing: `change` is what the worker commits.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -11,10 +12,9 @@ import msgspec
 
 from pipeline.backends.contract import Change, Loaded, LogRecord
 from pipeline.codec import Codec, Undecodable
+from pipeline.core import bounds, subjects
 from pipeline.core import partition as law
-from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
-from pipeline.core.effects import Output
 from pipeline.core.events import (
     CampaignsChanged,
     Continue,
@@ -36,6 +36,8 @@ from pipeline.core.rules import Rules
 from pipeline.core.subjects import State
 from pipeline.processors.outbox import Cause, Outbox, dead_letter
 from pipeline.processors.timers import TimerQueue
+
+log = logging.getLogger("rapport.worker")
 
 MAX_OWN_TIMERS = 1_000
 """A subject whose timers fire this often before one event does not come to rest: a defect, not a workload."""
@@ -100,11 +102,11 @@ class PartitionRun:
                 self._set_aside(record, event, outbox)
                 continue
             self.state = law.advance(self.state, event)
-            cause = Cause(record.offset, record.value, law.time_of(self.state, event))
+            cause = Cause(record, law.time_of(self.state, event))
             if isinstance(event, Control):
                 self._control(event, cause, load, outbox)
             else:
-                self._deliver(record, event, cause, codec, outbox)
+                self._deliver(event, cause, codec, outbox)
             self._fire_timers(cause, load, outbox)
         self.offset = next_offset
         until = law.timers_until(self.state)
@@ -147,9 +149,8 @@ class PartitionRun:
         for key, stored in loaded.subjects.items():
             self._subjects[key] = None if stored is None else decode(key, stored)
 
-    def _deliver(
-        self, record: LogRecord, event: Input | Internal, cause: Cause, codec: Codec, outbox: Outbox
-    ) -> None:
+    def _deliver(self, event: Input | Internal, cause: Cause, codec: Codec, outbox: Outbox) -> None:
+        record = cause.record
         try:
             key = record.key.decode()
             stimulus = _stimulus(event, codec)
@@ -168,27 +169,52 @@ class PartitionRun:
             state = self._subjects.get(key)
             if state is None:
                 return 0
-            due = self._dirty[key] if key in self._dirty else subjects.due(state)
+            due = self._dirty.get(key) or subjects.due(state)
             if not due or due > cause.now:
                 return state.now
-            self._step(key, TimerDue(due), max(due, state.now), cause, outbox)
-        raise RuntimeError(
-            f"the timers of {key[:2]}… do not come to rest: more than {MAX_OWN_TIMERS} before one event"
-        )
+            if not self._step(key, TimerDue(due), max(due, state.now), cause, outbox):
+                return state.now
+        problem = RuntimeError(f"the timers do not come to rest: more than {MAX_OWN_TIMERS} before one event")
+        self._could_not_step(key, TimerDue(cause.now), problem, cause.record, outbox)
+        restless = self._subjects[key]
+        return restless.now if restless else 0
 
-    def _step(self, key: str, stimulus: Stimulus, now: int, cause: Cause, outbox: Outbox) -> None:
+    def _step(self, key: str, stimulus: Stimulus, now: int, cause: Cause, outbox: Outbox) -> bool:
+        """Step one subject; False: it could not be stepped, is as it was, and a dead letter says why.
+
+        Whatever an event makes the core raise, the next run over this log raises again: to stop here would be to
+        stop this partition for ever.
+        """
         before = self._subjects.pop(key, None)
-        after, outputs = subjects.step(key, before, stimulus, now, self._rules)
+        try:
+            after, outputs = subjects.step(key, before, stimulus, now, self._rules)
+            due = subjects.due(after) if after is not None and after is not before else 0
+            if outputs:
+                outbox.put(outputs, Cause(cause.record, now), self.published, self.messages_below)
+        except MemoryError:
+            raise  # says nothing of the event
+        except Exception as problem:  # noqa: BLE001  set aside and logged, whatever it is
+            self._subjects[key] = before
+            self._could_not_step(key, stimulus, problem, cause.record, outbox)
+            return False
         self._subjects[key] = after  # at the end: the cache drops those used longest ago
         if after is not before:
-            due = subjects.due(after) if after is not None else 0
             self._dirty[key] = due
             self.timers.set(key, due)
-        self._put(outputs, cause, now, outbox)
+        return True
 
-    def _put(self, outputs: Sequence[Output], cause: Cause, now: int, outbox: Outbox) -> None:
-        for output in outputs:
-            outbox.put(output, Cause(cause.offset, cause.value, now), self.published, self.messages_below)
+    def _could_not_step(
+        self, key: str, stimulus: Stimulus, problem: Exception, record: LogRecord, outbox: Outbox
+    ) -> None:
+        """The dead letter; a timer that cannot fire waits for the subject's next event."""
+        what, where = type(stimulus).__name__, f"partition {record.partition}, offset {record.offset}"
+        log.error("%s: a %s could not be stepped and is set aside", where, what, exc_info=problem)
+        reason = f"a {what} that cannot be stepped: {type(problem).__name__}: {problem}"
+        if isinstance(stimulus, TimerDue):
+            self._dirty[key] = 0
+            self.timers.set(key, 0)
+        is_of_record = not isinstance(stimulus, TimerDue | RulesChanged)
+        self._set_aside(record, reason, outbox, *(() if is_of_record else (what, key)))
 
     def _fire_timers(self, cause: Cause, load: Load, outbox: Outbox) -> None:
         until = law.timers_until(self.state)
@@ -215,7 +241,10 @@ class PartitionRun:
             try:
                 self._rules = self._rules_of(active)
             except (msgspec.DecodeError, ValueError) as problem:
-                raise RuntimeError(f"a {type(event).__name__} on the log is not well-formed: {problem}") from problem
+                reason = f"a {type(event).__name__} that is not well-formed: {problem}"
+                log.error("partition %d: %s; the rules stay as they were", self.number, reason)
+                self._set_aside(cause.record, reason, outbox)
+                return
             self._active, self._active_changed = active, True
         elif isinstance(event, Continue):
             self.continuing = False
@@ -223,11 +252,12 @@ class PartitionRun:
                 self._sweep(self.state.sweep_after, cause, load, outbox)
 
     def _sweep(self, after: str, cause: Cause, load: Load, outbox: Outbox) -> None:
-        """Show the next customers the rules that changed. New subjects of this very batch are among them, so that
-        the pages are the same however the log is cut into batches."""
-        stored = load([], sweep_after=after, sweep_limit=law.SWEEP_PER_RECORD).swept
-        fresh = [key for key in self._dirty if key > after and key.startswith(("a:", "u:"))]
-        page = sorted({*stored, *fresh})[: law.SWEEP_PER_RECORD]
+        """Show the next customers the rules that changed. New subjects of this very batch are among them and those
+        it forgot are not, so that the pages are the same however the log is cut into batches."""
+        changed_here = [key for key in self._dirty if key > after and key.startswith(("a:", "u:"))]
+        forgotten = {key for key in changed_here if self._subjects[key] is None}
+        stored = load([], sweep_after=after, sweep_limit=law.SWEEP_PER_RECORD + len(forgotten)).swept
+        page = sorted({*stored, *changed_here} - forgotten)[: law.SWEEP_PER_RECORD]
         self._fetch(page, load)
         changed = RulesChanged(self._active.campaigns_version, self._active.model_version)
         for key in page:
@@ -237,8 +267,9 @@ class PartitionRun:
         done = len(page) < law.SWEEP_PER_RECORD
         self.state = msgspec.structs.replace(self.state, sweep_after=None if done else page[-1])
 
-    def _set_aside(self, record: LogRecord, reason: str, outbox: Outbox) -> None:
-        outbox.put(dead_letter(record, reason), Cause(record.offset, b"", 0), self.published, self.messages_below)
+    def _set_aside(self, record: LogRecord, reason: str, outbox: Outbox, *timer_of: str) -> None:
+        letter = dead_letter(record, reason, *timer_of)
+        outbox.put((letter,), Cause(record, 0), self.published, self.messages_below)
 
 
 def _decoded(record: LogRecord, codec: Codec) -> Event | str:
@@ -248,7 +279,7 @@ def _decoded(record: LogRecord, codec: Codec) -> Event | str:
     except Undecodable as problem:
         return str(problem)
     if isinstance(decoded, Event):
-        return decoded
+        return bounds.fault(decoded) or decoded
     return f"a {type(decoded).__name__} does not belong on the topic {record.topic}"
 
 
@@ -258,6 +289,8 @@ def _stimulus(event: Input | Internal, codec: Codec) -> Stimulus:
         inner = codec.decode(event.record)
         if not isinstance(inner, Input):
             raise Undecodable(f"a forwarded {type(inner).__name__}: expected an input record")
+        if fault := bounds.fault(inner):
+            raise Undecodable(fault)
         return Forwarded(
             anonymous_id=event.anonymous_id, trust=event.trust, event=inner, received_at=event.received_at
         )

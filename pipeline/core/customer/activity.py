@@ -24,6 +24,9 @@ MAX_INTERESTS = 50
 MAX_RECENT = 20
 MAX_CART = 50
 MAX_SOURCE_CHARACTERS = 100
+MAX_TEXT_CHARACTERS = 256
+"""Of a product id or a category: a profile must fit into one record of the log when it is handed over."""
+MAX_QUANTITY = 1_000_000
 LOOKED_AT = frozenset({"Product Viewed", "Product Clicked", "Product Added"})
 """Events that show an interest in the product's category."""
 
@@ -147,14 +150,15 @@ def _looked(activity: Activity, event: Clickstream, last_order_at: int) -> Activ
     """What the event says of products: interests, recent views, the cart."""
     name = event.event
     if name in LOOKED_AT:
-        if event.category:
-            activity = replace(activity, interests=_more_interested(activity.interests, event.category, 1))
-        if name == _VIEWED and event.product_id:
-            view = View(event.occurred_at, event.product_id, event.category)
+        category, product_id = event.category[:MAX_TEXT_CHARACTERS], event.product_id[:MAX_TEXT_CHARACTERS]
+        if category:
+            activity = replace(activity, interests=_more_interested(activity.interests, category, 1))
+        if name == _VIEWED and product_id:
+            view = View(event.occurred_at, product_id, category)
             return replace(activity, recent=_with_views(activity.recent, (view,)))
-        if name == "Product Added" and event.product_id and event.occurred_at > last_order_at:
-            line = CartLine(event.category, event.price_cents, event.quantity or 1, event.occurred_at)
-            return replace(activity, cart=_with_line(activity.cart, event.product_id, line))
+        if name == "Product Added" and product_id and event.occurred_at > last_order_at:
+            line = CartLine(category, event.price_cents, event.quantity or 1, event.occurred_at)
+            return replace(activity, cart=_with_line(activity.cart, product_id, line))
     elif name == "Product Removed":
         return _removed(activity, event)
     elif name == "Checkout Started" and event.occurred_at > last_order_at:
@@ -182,7 +186,8 @@ def _with_line(cart: dict[str, CartLine], product_id: str, line: CartLine) -> di
     lines = dict(cart)
     known = lines.get(product_id)
     if known is not None:
-        line = replace(line, quantity=known.quantity + line.quantity, added_at=max(known.added_at, line.added_at))
+        quantity = min(known.quantity + line.quantity, MAX_QUANTITY)
+        line = replace(line, quantity=quantity, added_at=max(known.added_at, line.added_at))
     elif len(lines) >= MAX_CART:
         del lines[min(lines, key=lambda name: lines[name].added_at)]
     lines[product_id] = line
@@ -190,15 +195,16 @@ def _with_line(cart: dict[str, CartLine], product_id: str, line: CartLine) -> di
 
 
 def _removed(activity: Activity, event: Clickstream) -> Activity:
-    line = activity.cart.get(event.product_id)
+    product_id = event.product_id[:MAX_TEXT_CHARACTERS]
+    line = activity.cart.get(product_id)
     if line is None:
         return activity
     cart = dict(activity.cart)
     left = line.quantity - event.quantity
     if event.quantity and left > 0:
-        cart[event.product_id] = replace(line, quantity=left)
+        cart[product_id] = replace(line, quantity=left)
     else:
-        del cart[event.product_id]
+        del cart[product_id]
     return replace(activity, cart=cart, checkout=activity.checkout and bool(cart))
 
 

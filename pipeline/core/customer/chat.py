@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.core.customer.activity import MAX_TEXT_CHARACTERS
 from pipeline.core.customer.notes import Candidate, Fact, Note, facts_json
 from pipeline.core.effects import Output
 from pipeline.core.events import (
@@ -100,16 +101,18 @@ def _on_click(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
     own = _armed(profile, profile.chat, now, rules)
     if event.event != VIEWED:
         return own, ()
+    category, product_id = event.category[:MAX_TEXT_CHARACTERS], event.product_id[:MAX_TEXT_CHARACTERS]
     return own, [
-        _candidate(profile, campaign, sign, event.category, event.product_id, event.anonymous_id)
+        _candidate(profile, campaign, sign, category, product_id, event.anonymous_id)
         for campaign in rules.campaigns
-        if isinstance(campaign.when, WhenHesitating) and (sign := _looking_around(campaign.when, event, profile))
+        if isinstance(campaign.when, WhenHesitating)
+        and (sign := _looking_around(campaign.when, category, product_id, profile))
     ]
 
 
-def _looking_around(when: WhenHesitating, event: Clickstream, profile: "Profile") -> _Sign | None:
+def _looking_around(when: WhenHesitating, category: str, product_id: str, profile: "Profile") -> _Sign | None:
     """The sign this view completes, if it does. Late neighbours count: the windows end at the latest view."""
-    category, product_id, recent = event.category, event.product_id, profile.activity.recent
+    recent = profile.activity.recent
     category_ms, product_ms = when.category_minutes * MINUTE_MS, when.product_hours * HOUR_MS
     products: set[str] = set()
     views = 0
@@ -167,7 +170,7 @@ def _candidate(
 
 def _on_chat(profile: "Profile", event: Chat, now: int, rules: Rules) -> Stepped:
     own, at = profile.chat, min(event.occurred_at, now)
-    conversation = event.conversation_id
+    conversation = event.conversation_id[:MAX_TEXT_CHARACTERS]
     if event.event == ENDED:
         if conversation == own.open_conversation:
             own = replace(own, open_conversation="", opened_at=0)

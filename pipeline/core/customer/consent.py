@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 ANY = "*"
+MAX_PROOF_CHARACTERS = 500
+"""Of the wording that was agreed to, and of the place where."""
 CHANNELS = frozenset({"email", "push", "site", "sms", "phone", "post"})
 PURPOSES = frozenset({"marketing", "service", "profiling"})
 """Nothing can be permitted for any other name, so the slice is bounded."""
@@ -87,7 +89,8 @@ def _changed(consent: Consent, event: Customer, now: int, believed: bool) -> Con
         else:
             counts = _names(change, CHANNELS | {ANY}, PURPOSES | {ANY})
         if counts:
-            said[name] = Permission(change.granted, now, change.wording, change.place)
+            wording, place = change.wording[:MAX_PROOF_CHARACTERS], change.place[:MAX_PROOF_CHARACTERS]
+            said[name] = Permission(change.granted, now, wording, place)
     return _with(consent, said)
 
 

@@ -39,7 +39,9 @@ owner renews the claim before."""
 MAX_BROWSERS = 50
 MAX_TRAITS = 50
 MAX_TRAIT_CHARACTERS = 200
+"""Of its name, and of its value."""
 MAX_GROUPS = 50
+MAX_GROUP_CHARACTERS = 256
 
 _RANK: dict[str, int] = {"": -1, BROWSER: 0, VERIFIED: 1, SERVER: 2}
 _NOTHING: tuple[()] = ()
@@ -210,13 +212,15 @@ def _willingness(profile: "Profile", trust: Trust) -> Outcome:
 def _described(identity: Identity, event: Customer) -> Identity:
     """What the person says of themself: traits of an identify call, membership of a group."""
     if event.type == "group":
-        if not event.group_id or event.group_id in identity.groups:
+        group = event.group_id[:MAX_GROUP_CHARACTERS]
+        if not group or group in identity.groups:
             return identity
-        return replace(identity, groups=(*identity.groups, event.group_id)[-MAX_GROUPS:])
+        return replace(identity, groups=(*identity.groups, group)[-MAX_GROUPS:])
     if event.type != "identify" or event.properties in ("", "{}"):
         return identity
     traits = dict(identity.traits)
-    for name, value in _traits_of(event).items():
+    for said, value in _traits_of(event).items():
+        name = said[:MAX_TRAIT_CHARACTERS]
         traits.pop(name, None)
         if value is not None:
             traits[name] = _as_text(value)[:MAX_TRAIT_CHARACTERS]
@@ -225,10 +229,11 @@ def _described(identity: Identity, event: Customer) -> Identity:
 
 
 def _traits_of(event: Customer) -> dict[str, object]:
-    """The traits; none where a sender that wrote to the log directly put something else than a JSON object."""
+    """The traits; none where a sender that wrote to the log directly put something else than a JSON object, or one
+    that nests deeper than anybody reads."""
     try:
         return _decode_traits(event.properties)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 MAX_CATEGORIES = 100
+MAX_TEXT_CHARACTERS = 256
+"""Of a category or a coupon."""
 
 _NOTHING: tuple[()] = ()
 
@@ -148,12 +150,13 @@ def _has_contents(order: Order) -> bool:
 def _with_contents(order: Order, event: Purchase) -> Order:
     quantities: dict[str, int] = {}
     for product in event.products:
-        quantities[product.category] = quantities.get(product.category, 0) + product.quantity
+        category = product.category[:MAX_TEXT_CHARACTERS]
+        quantities[category] = quantities.get(category, 0) + product.quantity
     return replace(
         order,
         total_cents=event.total_cents,
         currency=event.currency,
-        coupon=event.coupon or order.coupon,
+        coupon=event.coupon[:MAX_TEXT_CHARACTERS] or order.coupon,
         categories=quantities,
     )
 
