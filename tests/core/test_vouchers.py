@@ -21,8 +21,9 @@ from core.making import (
     order,
     rules,
 )
+from pipeline.core import customer
 from pipeline.core.customer import vouchers
-from pipeline.core.customer.notes import Granted, LapseDisproved, LapseFired, OrderCancelled, Ordered
+from pipeline.core.customer.notes import Granted, LapseDisproved, LapseFired, Ordered
 from pipeline.core.customer.vouchers import MAX_CLOSED, Held, Vouchers
 from pipeline.core.effects import Send, Voucher, VoucherRevoked
 from pipeline.core.events import (
@@ -53,6 +54,12 @@ def holder(status="issued", **fields):
     profile, _ = stepped(buyer(0), GRANT)
     held = profile.vouchers.held[CODE]
     return but(profile, vouchers=Vouchers({CODE: but(held, status=status, **fields)}))
+
+
+def ordered(profile, order_id, cancelled=False):
+    """With one order, cancelled or not."""
+    orders = {order_id: but(profile.purchases.orders["o1"], cancelled=cancelled)}
+    return but(profile, purchases=but(profile.purchases, orders=orders))
 
 
 def redeemed(code=CODE, order_id="o9"):
@@ -134,21 +141,28 @@ def test_redemption_is_followed():
 
 
 def test_a_cancelled_order_releases_what_it_redeemed():
+    cancels = order("o9", event="Order Cancelled")
     profile = holder("redeemed", order_id="o9", redeemed_cents=300)
-    after, outputs = stepped(profile, OrderCancelled("o9"))
+    after, outputs = stepped(ordered(profile, "o9", cancelled=True), event=cancels)
     held = after.vouchers.held[CODE]
     assert (held.status, held.order_id, held.redeemed_cents) == ("sent", "", 0)
     assert outputs == [Send(f"v:{CODE}", VoucherReleased(code=CODE, order_id="o9", received_at=T0))]
-    assert stepped(profile, OrderCancelled("o8")) == (profile, [])
-    assert stepped(holder("sent"), OrderCancelled("o9"))[1] == []
+    for unmoved in (ordered(profile, "o8", cancelled=True), ordered(profile, "o9"), ordered(holder("sent"), "o9")):
+        assert stepped(unmoved, event=cancels) == (unmoved, [])
+
+
+def test_a_cancelled_order_that_was_never_completed_releases_it_too():
+    """Redeemed at the till, and the customer walks away: all the log ever sees of the order is its cancellation."""
+    profile = holder("redeemed", order_id="o9", redeemed_cents=300)
+    after, outputs = customer.step(profile.key, profile, order("o9", event="Order Cancelled"), T0, RULES)
+    assert after is not None
+    assert after.vouchers.held[CODE].status == "sent"
+    assert [output.message for output in outputs] == [VoucherReleased(code=CODE, order_id="o9", received_at=T0)]
 
 
 @pytest.mark.parametrize(("cancelled", "status", "sends"), [(True, "sent", 1), (False, "redeemed", 0)])
 def test_a_cancellation_that_overtook_the_redemption_releases_it_too(cancelled, status, sends):
-    profile = holder("sent")
-    orders = {"o9": but(profile.purchases.orders["o1"], cancelled=cancelled)}
-    profile = but(profile, purchases=but(profile.purchases, orders=orders))
-    after, outputs = stepped(profile, event=redeemed())
+    after, outputs = stepped(ordered(holder("sent"), "o9", cancelled=cancelled), event=redeemed())
     assert after.vouchers.held[CODE].status == status
     assert [type(send.message) for send in outputs] == [VoucherReleased] * sends
 

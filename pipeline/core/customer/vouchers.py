@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.core.customer.conditions import main_currency, most_bought
-from pipeline.core.customer.notes import Granted, LapseDisproved, Note, OrderCancelled, Ordered
+from pipeline.core.customer.notes import Granted, LapseDisproved, Note, Ordered
 from pipeline.core.effects import Output, Send, Voucher, VoucherRevoked
 from pipeline.core.events import (
     EffectDelivered,
@@ -69,7 +69,7 @@ class Vouchers(msgspec.Struct, frozen=True, array_like=True):
 
 Outputs = list[Output | Note]
 
-_TOLD_BY = (EffectDelivered, VoucherRedeemed, HandedOver)
+_TOLD_BY = (EffectDelivered, VoucherRedeemed, HandedOver, Purchase)
 
 
 def step(
@@ -84,7 +84,7 @@ def step(
     if isinstance(event, EffectDelivered):
         _delivered(held, event)
     elif isinstance(event, VoucherRedeemed):
-        _redeemed(held, event, profile, now, outputs)
+        _redeemed(held, event)
     elif isinstance(event, HandedOver) and event.history is not None:
         held = event.history.vouchers.held | held
     for note in notes:
@@ -92,10 +92,9 @@ def step(
             _issued(held, note, profile, now, rules, outputs)
         elif isinstance(note, Ordered):
             _presented(held, note, event, now, outputs)
-        elif isinstance(note, OrderCancelled):
-            _released(held, note.order_id, now, outputs)
         elif isinstance(note, LapseDisproved):
             _revoked(held, note, profile, now, outputs)
+    _released(held, profile, now, outputs)
     if held == own.held:
         return own, outputs
     return Vouchers(_bounded(held, now)), outputs
@@ -115,22 +114,22 @@ def _delivered(held: dict[str, Held], event: EffectDelivered) -> None:
             return
 
 
-def _redeemed(held: dict[str, Held], event: VoucherRedeemed, profile: "Profile", now: int, outputs: Outputs) -> None:
+def _redeemed(held: dict[str, Held], event: VoucherRedeemed) -> None:
     voucher = held.get(event.code)
     if voucher is None:
         return
     held[event.code] = msgspec.structs.replace(
         voucher, status="redeemed", order_id=event.order_id, redeemed_cents=event.discount_cents
     )
-    order = profile.purchases.orders.get(event.order_id)
-    if order is not None and order.cancelled:  # the cancellation overtook the redemption
-        _released(held, event.order_id, now, outputs)
 
 
-def _released(held: dict[str, Held], order_id: str, now: int, outputs: Outputs) -> None:
-    """What was redeemed for a cancelled order can be used again."""
+def _released(held: dict[str, Held], profile: "Profile", now: int, outputs: Outputs) -> None:
+    """What was redeemed for a cancelled order can be used again: whichever of the two came first, and whether or not
+    the order was ever completed."""
+    orders = profile.purchases.orders
     for code, voucher in held.items():
-        if voucher.status == "redeemed" and voucher.order_id == order_id:
+        order_id = voucher.order_id
+        if voucher.status == "redeemed" and order_id in orders and orders[order_id].cancelled:
             held[code] = msgspec.structs.replace(voucher, status="sent", order_id="", redeemed_cents=0)
             outputs.append(Send(voucher_key(code), VoucherReleased(code=code, order_id=order_id, received_at=now)))
 
