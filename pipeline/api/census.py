@@ -1,7 +1,7 @@
 """Figures for the live feed that only the profiles hold: how many customers, how often they lapsed and came back.
 
 A census on demand: the log says whom something happened to, and only their profiles are read again, a bounded
-number at a time. The figures rise for a while after the first look and then follow; a shop with more customers than
+number at a time. There are none until everybody was counted once, then they follow; a shop with more customers than
 `MAX_CUSTOMERS` has figures elsewhere (`rapport_*` metrics) and gets none here.
 """
 
@@ -15,7 +15,7 @@ from pipeline.core.customer.profile import Profile
 TOPICS = ("events", "decisions")
 """Where a customer's key shows that something happened to them; a timer alone leaves a decision at least."""
 MAX_RECORDS = 5_000
-MAX_PROFILES = 1_000
+MAX_PROFILES = 4_000
 MAX_CUSTOMERS = 200_000
 
 
@@ -30,10 +30,15 @@ class Census:
         """Times lapsed and times won back, by customer."""
         self._lapsed = 0
         self._won_back = 0
+        self._complete = False
+        """Everybody was counted once: before, the figures would only show how far it came."""
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, reader: Reader) -> Mapping[str, int]:
-        """The figures now; none if there are too many customers. Raises Unavailable."""
+        """The figures now; none before everybody was counted once, or if there are too many customers.
+
+        Raises Unavailable.
+        """
         with self._one_at_a_time:
             if len(self._known) + len(self._changed) > MAX_CUSTOMERS:
                 return {}
@@ -44,6 +49,9 @@ class Census:
             for key in list(self._changed)[:MAX_PROFILES]:
                 self._read(reader, key)
                 del self._changed[key]
+            self._complete = self._complete or not self._changed
+            if not self._complete:
+                return {}
             return {"customers": len(self._known), "lapsed": self._lapsed, "won_back": self._won_back}
 
     def _note_keys(self, reader: Reader, topic: str, partition: int) -> None:
