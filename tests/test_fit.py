@@ -62,9 +62,7 @@ def regular_shop(drop_out: float = 0.1) -> list[Purchase]:
         ("CDNOW_master.txt.gz", START_MS + 273 * DAY_MS, (0.251, 4.765, 0.746, 2.216), -95443.8),
     ],
 )
-def test_published_parameters(
-    name: str, end_ms: int, published: tuple[float, ...], log_likelihood: float
-) -> None:
+def test_published_parameters(name: str, end_ms: int, published: tuple[float, ...], log_likelihood: float) -> None:
     fitted = fit(summarise(cdnow(name), end_ms))
     in_weeks = (fitted.r, fitted.alpha_days / 7, fitted.a, fitted.b)
     assert tuple(round(v, 3) for v in in_weeks) == published
@@ -138,9 +136,7 @@ def test_regular_buyers_turn_the_cycle_on() -> None:
 
 def test_too_little_says_what_was_found_and_what_is_needed() -> None:
     few = [(f"{n}", START_MS + n * DAY_MS, 1) for n in range(12)]
-    with pytest.raises(
-        TooLittleDataError, match=r"found 12 customers, 0 of whom .* needed: 100 customers, 30"
-    ):
+    with pytest.raises(TooLittleDataError, match=r"found 12 customers, 0 of whom .* needed: 100 customers, 30"):
         fit(summarise(few, START_MS + 40 * DAY_MS))
     with pytest.raises(TooLittleDataError, match="found 0 customers"):
         fit_model([], START_MS)

@@ -51,9 +51,9 @@ models = st.builds(
     typical_units=st.floats(0.1, 100),
     cycle_cv_max=st.floats(0, 1),
 )
-purchases = st.lists(
-    st.tuples(st.integers(0, 400 * DAY_MS), st.integers(1, 50)), min_size=1, max_size=30
-).map(lambda found: [(T0 + at_ms, units) for at_ms, units in found])
+purchases = st.lists(st.tuples(st.integers(0, 400 * DAY_MS), st.integers(1, 50)), min_size=1, max_size=30).map(
+    lambda found: [(T0 + at_ms, units) for at_ms, units in found]
+)
 evenly = st.builds(
     lambda gap, count: [(T0 + int(i * gap * DAY_MS), 1) for i in range(count)],
     st.floats(1, 90),
