@@ -82,7 +82,6 @@ class PartitionRun:
         self.published = published
         self.messages_below = messages_below
         self.state = state
-        self.more_to_do = False
         self.continuing = False
         """A `Continue` of ours is on its way."""
         self._active = active
@@ -109,8 +108,10 @@ class PartitionRun:
                 self._deliver(event, cause, codec, outbox)
             self._fire_timers(cause, load, outbox)
         self.offset = next_offset
-        until = law.timers_until(self.state)
-        self.more_to_do = self.state.sweep_after is not None or self.timers.waiting(until)
+
+    def more_to_do(self) -> bool:
+        """Whether a sweep or due timers wait for a record; also of one that was just recovered."""
+        return self.state.sweep_after is not None or self.timers.waiting(law.timers_until(self.state))
 
     def change(self) -> Change:
         """What the batch changed, for step 6 of the contract."""

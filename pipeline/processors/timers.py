@@ -51,9 +51,11 @@ class TimerQueue:
         return self.need_page(until) is not None or bool(self._heap and self._heap[0][0] <= until)
 
     def next_due(self) -> int:
-        """When the earliest timer that is loaded is due, epoch ms; 0: none is."""
+        """When the earliest timer is due, epoch ms, or where the rows begin that are not loaded; 0: none is."""
         self._drop_stale()
-        return self._heap[0][0] if self._heap else 0
+        if self._heap:
+            return self._heap[0][0]
+        return self._page_end[0] if self._page_end else 0
 
     def settle(self) -> None:
         """The store has all changes now: forget what it can tell again."""

@@ -24,7 +24,7 @@ from pipeline.backends.contract import (
 )
 from pipeline.codec import Codec
 from pipeline.core.events import Continue, Tick
-from pipeline.core.partition import CORE_VERSION, ActiveRules, PartitionState, rules_of
+from pipeline.core.partition import CORE_VERSION, MAX_JUMP_MS, ActiveRules, PartitionState, rules_of
 from pipeline.processors.measures import Measures
 from pipeline.processors.outbox import EVENTS, Outbox
 from pipeline.processors.recovery import start_offset
@@ -37,6 +37,8 @@ TICK_AFTER_MS = 1_000
 TICK_AT_LEAST_EVERY_MS = 30_000
 RETRY_SECONDS = 1.0
 COUNT_TIMERS_EVERY_MS = 10_000
+CONTINUE_AGAIN_AFTER_MS = 10_000
+"""A `Continue` that has not come back by then was lost: nobody waits for it to be written."""
 
 
 class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +77,8 @@ class Worker:
         self._runs: dict[int, PartitionRun] = {}
         self._heard: dict[int, int] = {}
         """Wall time of the last record or tick, by partition."""
+        self._continued: dict[int, int] = {}
+        """Wall time of the last `Continue`."""
         self._recover = False
         self._counted_at = 0
 
@@ -119,6 +123,7 @@ class Worker:
             self._recover = True
             raise
         self._continue()
+        self._second()
         return len(polled.records)
 
     def run_until_idle(self, progress: Callable[[int], None] = lambda _: None) -> None:
@@ -137,7 +142,7 @@ class Worker:
     def is_idle(self) -> bool:
         """Whether every owned partition stands at the log's end with nothing more to do."""
         return all(
-            run.offset >= self._log.bounds(number)[1] and not run.more_to_do for number, run in self._runs.items()
+            run.offset >= self._log.bounds(number)[1] and not run.more_to_do() for number, run in self._runs.items()
         )
 
     def clocks(self) -> dict[int, int]:
@@ -152,8 +157,10 @@ class Worker:
         self._measures.owned(partitions)
 
     def _recovered(self, number: int) -> PartitionRun:
-        published = self._log.published(number)
+        # Y before X: X never falls and Y never passes it, so that a batch that another owner still commits in
+        # between cannot make them look contradictory (if Y moves after this, the first load notices).
         loaded = self._store.load(number, [], timers_until=EVER, timer_limit=KEPT, with_state=True)
+        published = self._log.published(number)
         start = start_offset(number, loaded.offset, published, *self._log.bounds(number))
         state = PartitionState()
         if loaded.partition:
@@ -200,9 +207,11 @@ class Worker:
     def _continue(self) -> None:
         """Where one record was not enough, add another one that lets the partition go on."""
         records = []
+        now = self._clock()
         for number, run in self._runs.items():
-            if run.more_to_do and not run.continuing and self._is_live(run):
-                run.continuing = True
+            on_its_way = run.continuing and now - self._continued[number] < CONTINUE_AGAIN_AFTER_MS
+            if run.more_to_do() and not on_its_way and self._is_live(run):
+                run.continuing, self._continued[number] = True, now
                 message = Continue(source=self._options.source, received_at=run.state.clock)
                 records.append(NewRecord(EVENTS, b"", self._codec.encode(message), partition=number))
         if records:
@@ -222,12 +231,34 @@ class Worker:
             wanted = quiet_ms >= TICK_AT_LEAST_EVERY_MS or (
                 quiet_ms >= TICK_AFTER_MS and 0 < due <= now - TICK_AFTER_MS
             )
-            if wanted and self._is_live(run) and not run.state.import_id:
-                self._heard[number] = now
-                message = Tick(source=self._options.source, received_at=now)
-                records.append(NewRecord(EVENTS, b"", self._codec.encode(message), partition=number))
+            if wanted and self._may_tick(run):
+                records.append(self._ticked(number, now))
         if records:
             self._log.append_ticks(records)
+
+    def _second(self) -> None:
+        """Where a record says that it is much later than the partition believes, and it is, say so too: a partition
+        that is never quiet gets no tick, and without a second source its clock would stand still."""
+        if not self._options.ticks:
+            return
+        now = self._clock()
+        records = [
+            self._ticked(number, now)
+            for number, run in self._runs.items()
+            if run.state.jump_source not in ("", self._options.source)
+            and now > run.state.clock + MAX_JUMP_MS
+            and self._may_tick(run)
+        ]
+        if records:
+            self._log.append_ticks(records)
+
+    def _ticked(self, number: int, now: int) -> NewRecord:
+        self._heard[number] = now
+        message = Tick(source=self._options.source, received_at=now)
+        return NewRecord(EVENTS, b"", self._codec.encode(message), partition=number)
+
+    def _may_tick(self, run: PartitionRun) -> bool:
+        return self._is_live(run) and not run.state.import_id
 
     def _count_timers(self, now_ms: int) -> None:
         if now_ms - self._counted_at >= COUNT_TIMERS_EVERY_MS:

@@ -1,5 +1,6 @@
 """Appending to the embedded log: offsets are given out inside the write transaction, so they have no holes."""
 
+import logging
 import queue
 import sqlite3
 import threading
@@ -12,6 +13,8 @@ from pipeline.backends.contract import NewRecord, Position, Unavailable
 from pipeline.core.partitioner import partition_of
 
 Done = Callable[[list[Position] | Exception], None]
+
+_logger = logging.getLogger("rapport.sqlite")
 
 _headers = msgspec.msgpack.Encoder()
 _CLOSE = object()
@@ -161,13 +164,21 @@ class GroupCommit:
                 except BaseException:
                     self._connection.execute("ROLLBACK")
                     raise
-        except sqlite3.Error as problem:
+        except (sqlite3.Error, OverflowError) as problem:
             failure = Unavailable(f"the embedded log cannot be written: {problem}")
             for _, done in waiting:
-                done(failure)
+                _answer(done, failure)
             return
         self._appended.notify()
         start = 0
         for batch, done in waiting:
-            done(positions[start : start + len(batch)])
+            _answer(done, positions[start : start + len(batch)])
             start += len(batch)
+
+
+def _answer(done: Done, outcome: list[Position] | Exception) -> None:
+    try:
+        done(outcome)
+    except Exception:
+        # It runs in the one writer's thread: the caller's bug must not stop the other callers' answers.
+        _logger.exception("a callback of append_soon failed")

@@ -74,11 +74,14 @@ class EmbeddedWork:
             records = []
             for partition in behind:
                 share = max(1, max_records // len(behind))
-                found = fetch(self._connection, EVENTS, partition, self._positions[partition], share)
+                # One more than asked for, to see whether it goes on: a copied log may end with offsets that are no
+                # records, and who has all there is stands at its end.
+                found = fetch(self._connection, EVENTS, partition, self._positions[partition], share + 1)
+                goes_on = len(found) > share
+                del found[share:]
                 records.extend(found)
                 past = found[-1].offset + 1 if found else 0
-                # A copied log may end with offsets that are no records: who has all there is stands at its end.
-                self._positions[partition] = past if len(found) == share else max(past, heads[partition])
+                self._positions[partition] = past if goes_on else max(past, heads[partition])
         except sqlite3.Error as problem:
             raise Unavailable(f"the embedded log cannot be read: {problem}") from problem
         return Polled(records, {p: self._positions[p] for p in behind})
@@ -120,6 +123,9 @@ class EmbeddedWork:
         except sqlite3.Error as problem:
             self._rollback()
             raise Unavailable(f"the embedded log cannot be written: {problem}") from problem
+        except BaseException:
+            self._rollback()  # or the write lock would be held for ever
+            raise
 
     def append_ticks(self, records: Sequence[NewRecord]) -> None:
         """Append without waiting."""

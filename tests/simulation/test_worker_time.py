@@ -1,0 +1,144 @@
+"""What a worker adds to the log of itself: a second voice for the time, and whatever was lost on the way, again."""
+
+import msgspec
+import pytest
+from simulation.memory import EVENTS, MemoryLog, MemoryStore, MemoryWork
+from simulation.test_simulation import CODEC, never, rules
+
+from pipeline.backends.contract import NewRecord
+from pipeline.core import partition as law
+from pipeline.core.events import Clickstream, Continue, Tick
+from pipeline.processors.measures import Unmeasured
+from pipeline.processors.worker import CONTINUE_AGAIN_AFTER_MS, Worker, WorkerOptions
+
+NOON = 1_800_000_000_000
+HOUR = 3_600_000
+
+
+class Hands:
+    """Holds the clock."""
+
+    now = NOON
+
+
+def started(log: MemoryLog, store: MemoryStore, hands: Hands, kind: type[MemoryWork] = MemoryWork) -> Worker:
+    work = kind(log, store, never, lambda: 100)
+    options = WorkerOptions(code_secret=b"s", source="work@one")
+    running = Worker(work, work, CODEC, options, lambda: hands.now, Unmeasured())
+    running.turn(0)
+    return running
+
+
+def click(log: MemoryLog, at: int, user: str = "u") -> None:
+    event = Clickstream(
+        message_id=f"m{at}", type="track", user_id=user, occurred_at=at, received_at=at, source="collect@one"
+    )
+    log.append([NewRecord(EVENTS, f"u:{user}".encode(), CODEC.encode(event), partition=0)])
+
+
+def of_kind(log: MemoryLog, kind: type) -> int:
+    return sum(isinstance(CODEC.decode(record.value), kind) for record in log.of(EVENTS))
+
+
+def test_after_a_night_off_a_busy_partition_s_clock_goes_on() -> None:
+    log, store, hands = MemoryLog(1), MemoryStore(), Hands()
+    running = started(log, store, hands)
+    click(log, NOON)
+    running.turn(0)
+    for second in range(3):  # one collector alone, never quiet
+        hands.now = NOON + 8 * HOUR + second * 1_000
+        click(log, hands.now)
+        assert running.turn(0)
+    assert running.clocks() == {0: hands.now}
+    assert of_kind(log, Tick) == 1
+
+
+@pytest.mark.parametrize("ahead", [HOUR + 1_000, 87_600 * HOUR])
+def test_a_broken_host_gets_no_second_voice(ahead: int) -> None:
+    log, store, hands = MemoryLog(1), MemoryStore(), Hands()
+    running = started(log, store, hands)
+    click(log, NOON)
+    running.turn(0)
+    click(log, NOON + ahead)
+    running.turn(0)
+    assert (running.clocks(), of_kind(log, Tick)) == ({0: NOON}, 0)
+
+
+class Lossy(MemoryWork):
+    """Loses what the owner writes without waiting."""
+
+    lost = True
+
+    def append_ticks(self, records: list[NewRecord]) -> None:  # type: ignore[override]
+        if not self.lost:
+            super().append_ticks(records)
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(law, "SWEEP_PER_RECORD", 2)
+
+
+def in_a_sweep(log: MemoryLog) -> None:
+    for number in range(5):
+        click(log, NOON + number, f"u{number}")
+    log.append([record for record in rules(1) if record.partition == 0])
+
+
+def sweep(store: MemoryStore) -> str | None:
+    return msgspec.msgpack.decode(store.states[0], type=law.PartitionState).sweep_after
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_sweep_whose_continue_was_lost_goes_on() -> None:
+    log, store, hands = MemoryLog(1), MemoryStore(), Hands()
+    running = started(log, store, hands, Lossy)
+    in_a_sweep(log)
+    running.turn(0)
+    running._log.lost = False  # type: ignore[attr-defined]
+    running.turn(0)
+    assert of_kind(log, Continue) == 0
+    hands.now += CONTINUE_AGAIN_AFTER_MS
+    for _ in range(5):
+        running.turn(0)
+    assert sweep(store) is None
+    assert of_kind(log, Continue) == 3
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_sweep_under_way_goes_on_after_a_restart() -> None:
+    log, store, hands = MemoryLog(1), MemoryStore(), Hands()
+    in_a_sweep(log)
+    started(log, store, hands, Lossy).turn(0)
+    assert sweep(store) == ""
+    again = started(log, store, hands)
+    assert not again.is_idle()
+    again.run_until_idle()
+    assert sweep(store) is None
+
+
+@pytest.mark.usefixtures("small_pages")
+def test_a_sweep_s_pages_are_the_same_however_the_log_is_cut_when_somebody_is_forgotten() -> None:
+    """Whoever is forgotten in the very batch takes nobody's place on the page."""
+    ends = []
+    for batch in (1, 100):
+        log, store = MemoryLog(1), MemoryStore()
+        log.below = {0: 100}  # a copied log: nothing is added to it
+        work = MemoryWork(log, store, never, lambda size=batch: size)  # type: ignore[misc]
+        options = WorkerOptions(code_secret=b"s", ticks=False)
+        running = Worker(work, work, CODEC, options, lambda: NOON, Unmeasured())
+        browser = Clickstream(
+            message_id="b", type="track", anonymous_id="b", occurred_at=NOON, received_at=NOON, source="collect@one"
+        )
+        log.append([NewRecord(EVENTS, b"a:b", CODEC.encode(browser), partition=0)])
+        running.run_until_idle()
+        later = NOON + 100 * 24 * HOUR
+        in_a_sweep(log)
+        for source in ("work@one", "work@two"):
+            log.append([NewRecord(EVENTS, b"", CODEC.encode(Tick(source=source, received_at=later)), partition=0)])
+        goes_on = CODEC.encode(Continue(source="work@one", received_at=later))
+        log.append([NewRecord(EVENTS, b"", goes_on, partition=0)])
+        while running.turn(0):
+            pass
+        ends.append(sweep(store))
+    assert ends == ["u:u1", "u:u1"]
