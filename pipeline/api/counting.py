@@ -14,7 +14,7 @@ from pipeline.core.effects import ChatPrompt, Voucher
 Counts = Mapping[str, int]
 """Figures by name: events, customers, lapsed, won_back, vouchers, prompts."""
 
-MAX_RECORDS = 2_000
+MAX_RECORDS = 30_000
 COUNTED: dict[str, type] = {"vouchers": Voucher, "chat-prompts": ChatPrompt}
 NAMES = {"vouchers": "vouchers", "chat-prompts": "prompts"}
 

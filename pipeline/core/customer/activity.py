@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from pipeline.core.customer.notes import Note
 from pipeline.core.effects import Output
 from pipeline.core.events import BROWSER, Clickstream, HandedOver, ProfileClaimed, Purchase, Stimulus, Tracked
+from pipeline.core.limits import MAX_TEXT_CHARACTERS
 from pipeline.core.rules import Rules
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ MAX_INTERESTS = 50
 MAX_RECENT = 20
 MAX_CART = 50
 MAX_SOURCE_CHARACTERS = 100
-MAX_TEXT_CHARACTERS = 256
-"""Of a product id or a category: a profile must fit into one record of the log when it is handed over."""
 MAX_QUANTITY = 1_000_000
 LOOKED_AT = frozenset({"Product Viewed", "Product Clicked", "Product Added"})
 """Events that show an interest in the product's category."""

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.core.customer.activity import MAX_TEXT_CHARACTERS
 from pipeline.core.customer.notes import Candidate, Fact, Note, facts_json
 from pipeline.core.effects import Output
 from pipeline.core.events import (
@@ -24,6 +23,7 @@ from pipeline.core.events import (
     Stimulus,
     TimerDue,
 )
+from pipeline.core.limits import MAX_TEXT_CHARACTERS
 from pipeline.core.rules import Campaign, Rules, WhenHesitating
 
 if TYPE_CHECKING:

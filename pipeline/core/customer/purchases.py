@@ -15,14 +15,13 @@ from pipeline.core.customer.notes import Note, OrderCancelled, Ordered
 from pipeline.core.effects import Output
 from pipeline.core.events import HandedOver, Purchase, Stimulus
 from pipeline.core.lapse_model import PurchaseHistory, observe
+from pipeline.core.limits import MAX_TEXT_CHARACTERS
 from pipeline.core.rules import Rules
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 MAX_CATEGORIES = 100
-MAX_TEXT_CHARACTERS = 256
-"""Of a category or a coupon."""
 
 _NOTHING: tuple[()] = ()
 
