@@ -66,7 +66,9 @@ def replay(
     settings = settings_of(config, data)
     if shift_to not in ("", "now"):
         raise SettingsError(f"--shift-to {shift_to}: expected now")
-    history = plan_file(file, format_, map_=columns, shift_to_ms=wall_ms() if shift_to else None, skip_bad=skip_bad)
+    now = wall_ms()
+    shift_to_ms = now if shift_to else None
+    history = plan_file(file, format_, map_=columns, shift_to_ms=shift_to_ms, skip_bad=skip_bad, now_ms=now)
     with opened(settings) as app, progress_bar() as bar:
         publish_if_never(app, Path(settings.campaigns))
         put_on_log(app, history, pace=pace_of(speed), progress=bar)

@@ -73,6 +73,8 @@ def advance(state: PartitionState, event: Event) -> PartitionState:
     match event:
         case ImportStarted():
             return msgspec.structs.replace(state, import_id=event.import_id, import_clock=event.first_at)
+        case ImportEnded() if state.import_id not in ("", event.import_id):
+            return state  # the end of one import is not the end of another, which began meanwhile
         case ImportEnded():
             clock = max(state.clock, event.received_at)
             return msgspec.structs.replace(

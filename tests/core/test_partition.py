@@ -95,6 +95,11 @@ def test_the_clock_stands_at_the_end_of_the_history() -> None:
     assert after(STARTED, ENDED, click(NOON + 500 * HOUR, "import:i")).clock == NOON + 99 * HOUR
 
 
+def test_the_end_of_one_import_does_not_end_another() -> None:
+    other = ImportEnded(import_id="j", source="import:j", received_at=NOON + 99 * HOUR)
+    assert after(STARTED, click(NOON, "import:i"), other) == after(STARTED, click(NOON, "import:i"))
+
+
 def test_new_rules_are_shown_to_everybody_if_there_is_anybody() -> None:
     change = CampaignsChanged(version=1, campaigns=b"[]", received_at=NOON)
     assert after(change, tick(NOON)).sweep_after is None

@@ -250,6 +250,15 @@ def test_a_file_is_refused_whole_and_named(tmp_path: Path) -> None:
     assert (len(plan.records), plan.bad_rows, len(plan.bad_samples)) == (1, 7, 5)
 
 
+def test_history_that_ends_in_the_future_is_refused_since_the_clock_would_stand_there(tmp_path: Path) -> None:
+    path = tmp_path / "orders.txt"
+    path.write_text("1 19970101 1 1.00\n1 19970112 1 1.00\n")
+    with pytest.raises(BadFileError, match=r"received at 1997-01-12 12:00:00Z, after now .* --shift-to now"):
+        plan_file(path, "cdnow", now_ms=NOON_1997_01_12 - 1)
+    assert plan_file(path, "cdnow", now_ms=NOON_1997_01_12).last_at == NOON_1997_01_12
+    assert plan_file(path, "cdnow", shift_to_ms=5, now_ms=5).last_at == 5
+
+
 @pytest.mark.parametrize(
     ("content", "format_", "map_", "says"),
     [

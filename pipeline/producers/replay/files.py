@@ -14,7 +14,13 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def plan_file(
-    path: Path, format_: str, *, map_: str = "", shift_to_ms: int | None = None, skip_bad: bool = False
+    path: Path,
+    format_: str,
+    *,
+    map_: str = "",
+    shift_to_ms: int | None = None,
+    skip_bad: bool = False,
+    now_ms: int | None = None,
 ) -> Plan:
     """The plan of a file, gzipped or not: see `plan.plan`. `map_` is the text of `--map` (csv only). The import's
     identity is of the file's bytes, the format, the mapping and the shift. Raises BadFileError."""
@@ -35,6 +41,7 @@ def plan_file(
             digest=effect_id(content, format_, map_),
             shift_to_ms=shift_to_ms,
             skip_bad=skip_bad,
+            now_ms=now_ms,
         )
 
 

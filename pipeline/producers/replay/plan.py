@@ -6,6 +6,7 @@ written before every row is known to be good: 0.7 KB an order (measured with CDN
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from operator import attrgetter
 
 import msgspec
@@ -50,12 +51,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan(
-    rows: Iterable[Row], *, file: str, digest: str, shift_to_ms: int | None = None, skip_bad: bool = False
+    rows: Iterable[Row],
+    *,
+    file: str,
+    digest: str,
+    shift_to_ms: int | None = None,
+    skip_bad: bool = False,
+    now_ms: int | None = None,
 ) -> Plan:
     """Read all rows of `file` (a name for messages; `digest` is of its bytes) and sort them.
 
     `shift_to_ms` (epoch ms) moves all times by one constant so that the last record is received exactly then.
-    Raises BadFileError if there is no record, or a bad row and not `skip_bad`.
+    Raises BadFileError if there is no record, or a bad row and not `skip_bad`, or history that ends after `now_ms`
+    (None: not checked): the log's clock would stand there and never go back.
     """
     records: list[Input] = []
     samples: list[BadRow] = []
@@ -74,6 +82,12 @@ def plan(
     records.sort(key=attrgetter("received_at"))
     first_at, last_at = records[0].received_at, records[-1].received_at
     shift_ms = 0 if shift_to_ms is None else shift_to_ms - last_at
+    if now_ms is not None and last_at + shift_ms > now_ms:
+        latest = records[-1]
+        raise BadFileError(
+            f"{file}: the record {latest.message_id} was received at {iso(last_at)}, after now ({iso(now_ms)}): the"
+            " log's clock would stand there for good. Mend that date, or move the history with --shift-to now"
+        )
     return Plan(
         import_id=effect_id(digest, str(shift_ms))[:16],
         records=records,
@@ -83,6 +97,11 @@ def plan(
         bad_rows=bad_rows,
         bad_samples=tuple(samples),
     )
+
+
+def iso(at_ms: int) -> str:
+    """The moment in UTC, to the second, for people."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _complaint(file: str, bad_rows: int, samples: list[BadRow]) -> str:

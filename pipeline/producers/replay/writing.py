@@ -12,7 +12,6 @@ The law of one replay:
 """
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -20,7 +19,7 @@ from pipeline.backends.contract import Appender, NewRecord
 from pipeline.core.events import Event, ImportEnded, ImportStarted, Input
 from pipeline.core.identifiers import customer_key
 from pipeline.core.partitioner import partition_of
-from pipeline.producers.replay.plan import Plan
+from pipeline.producers.replay.plan import Plan, iso
 from pipeline.producers.replay.rows import BadRow
 from pipeline.producers.replay.tail import TOPIC, Tail
 
@@ -80,7 +79,7 @@ def replay(
     stands = tail(plan.import_id)
     if not plan.shift_ms and stands.newest_at is not None and stands.newest_at > plan.first_at:
         raise LogNewerError(
-            f"the log's newest record is of {_iso(stands.newest_at)}, the data begins at {_iso(plan.first_at)}: "
+            f"the log's newest record is of {iso(stands.newest_at)}, the data begins at {iso(plan.first_at)}: "
             "history cannot be put behind newer records; move it with --shift-to now, or use a fresh log"
         )
     if len(stands.ended) == partitions:
@@ -172,7 +171,3 @@ def _summary(plan: Plan, written: int) -> Summary:
         bad_rows=plan.bad_rows,
         bad_samples=plan.bad_samples,
     )
-
-
-def _iso(at_ms: int) -> str:
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
