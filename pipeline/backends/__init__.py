@@ -11,7 +11,9 @@ once against them. `tests/contract` runs one suite against every backend.
 3. `Store.load`: subjects and due timers that are not cached, together with the stored offset, in one atomic read.
    If that offset is not the one this worker committed last, forget everything of that partition and recover,
    before stepping: publishing comes before the fence, so effects computed from a store that moved would go out.
-4. Step: clock, the subject's own due timers, the event, other due timers.
+4. Step: clock, the subject's own due timers, the event, other due timers. What cannot be stepped (numbers beyond
+   `pipeline.core.bounds`, a step that raises, an output too large for a record) leaves its subject as it was and
+   becomes a dead letter too: it would stop every later run over this log at the same place.
 5. `WorkerLog.publish`: all effects and the input offsets in one transaction, opened only now.
 6. `Store.commit`: subjects, timers and the next offset in one atomic write whose first act is the fence: it
    refuses (`Fenced`) unless the stored offset is the one this batch started from.

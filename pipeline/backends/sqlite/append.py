@@ -100,6 +100,8 @@ class GroupCommit:
         self._queue: queue.SimpleQueue[tuple[Sequence[NewRecord], Done] | object] = queue.SimpleQueue()
         self._max_waiting = max_waiting
         self._closed = False
+        # Nothing may be put behind `_CLOSE`: nobody would ever answer it.
+        self._gate = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
 
@@ -121,17 +123,21 @@ class GroupCommit:
 
     def append_soon(self, records: Sequence[NewRecord], done: Done) -> None:
         """Append all; `done` is called from the writer's thread."""
-        if self._closed:
-            done(Unavailable("the embedded log is closed"))
-        elif self._queue.qsize() >= self._max_waiting:
-            done(Unavailable(f"the embedded log has {self._max_waiting} appends waiting"))
-        else:
-            self._queue.put((records, done))
+        with self._gate:
+            if self._closed:
+                refusal = "the embedded log is closed"
+            elif self._queue.qsize() >= self._max_waiting:
+                refusal = f"the embedded log has {self._max_waiting} appends waiting"
+            else:
+                self._queue.put((records, done))
+                return
+        done(Unavailable(refusal))
 
     def close(self) -> None:
         """Write what waits, then stop."""
-        self._closed = True
-        self._queue.put(_CLOSE)
+        with self._gate:
+            self._closed = True
+            self._queue.put(_CLOSE)
         self._thread.join()
 
     def _run(self) -> None:
