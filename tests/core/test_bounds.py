@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.making import T0, but, click, order
+from core.making import T0, but, click, order, said
 from pipeline.core.bounds import LATEST_MS, MAX_CENTS, MAX_QUANTITY, fault
 from pipeline.core.events import (
     Event,
@@ -31,6 +31,7 @@ LINE = Product(product_id="p", price_cents=MAX_CENTS, quantity=MAX_QUANTITY)
         order("o", total_cents=MAX_CENTS, products=(LINE, LINE)),
         Tick(source="work@one", received_at=LATEST_MS),
         but(REQUESTED, products=(LINE,)),
+        said("Message Sent"),
         STARTED,
         ISSUED,
         REDEEMED,
