@@ -68,7 +68,7 @@ def step(
     """The voucher after `event` at `now`, epoch ms; None: it does not exist."""
     if state is None:
         return (_issued(event, now) if isinstance(event, VoucherIssued) else None), _NOTHING
-    require(now >= state.now, f"time never goes back for {state.key}: now is {now}, it was {state.now}")
+    require(now >= state.now, "time never goes back: now is the later of the record's and the voucher's")
     state = replace(state, now=now)
     match event:
         case RedemptionRequested():

@@ -291,7 +291,7 @@ def test_new_rules_change_nobody() -> None:
 
 
 def test_time_never_goes_back_and_records_come_decoded() -> None:
-    with pytest.raises(Violated, match="time never goes back for u:ann"):
+    with pytest.raises(Violated, match="time never goes back"):
         customer.step(U, Profile(U, at(1)), TimerDue(at(0)), at(0), Rules())
     raw = EventForwarded(anonymous_id="phone", trust=VERIFIED, record=b"", received_at=at(0))
     with pytest.raises(Violated, match="decodes EventForwarded"):

@@ -29,4 +29,3 @@ def test_a_campaign_thanks_at_each_multiple_of_its_orders(orders, thanked_by):
 def test_nothing_else_earns_thanks():
     for event, notes in ((click(), []), (order("o2", event="Order Cancelled"), [OrderCancelled("o2")])):
         assert regulars.step(buyer(0, 1), event, T0, rules(THANKS), notes) == (None, ())
-    assert regulars.due(buyer(0)) == 0

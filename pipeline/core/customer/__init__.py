@@ -1,8 +1,8 @@
 """The customer: a loop over an explicit tuple of features, one small file each, each owning one slice.
 
-A feature is a module with `step(profile, event, now, rules, notes) -> (slice, outputs)` and
-`due(profile) -> int` (0: nothing to wait for): it reads the whole profile and the notes of the features before it,
-and returns its own slice (the same object if nothing changed) and outputs: effects, messages and notes.
+A feature is a module with `step(profile, event, now, rules, notes) -> (slice, outputs)`: it reads the whole profile
+and the notes of the features before it, and returns its own slice (the same object if nothing changed) and outputs:
+effects, messages and notes. One that waits for a moment says so by `due(profile) -> int` and stands in `WAITING`.
 
 Only three things happen outside a feature, and here: a duplicate is stopped, a browser that belongs to somebody
 forwards what reaches it, and a browser nobody has heard of for long is forgotten.
@@ -52,19 +52,22 @@ from pipeline.core.rules import Rules
 
 Step = Callable[[Profile, Stimulus, int, Rules, Sequence[Note]], tuple[Any, Sequence[Output | Note]]]
 
-FEATURES: tuple[tuple[str, Step, Callable[[Profile], int]], ...] = (
-    ("identity", identity.step, identity.due),
-    ("consent", consent.step, consent.due),
-    ("activity", activity.step, activity.due),
-    ("purchases", purchases.step, purchases.due),
-    ("lapse", lapse.step, lapse.due),
-    ("lifecycle", lifecycle.step, lifecycle.due),
-    ("", regulars.step, regulars.due),
-    ("chat", chat.step, chat.due),
-    ("decisions", decisions.step, decisions.due),
-    ("vouchers", vouchers.step, vouchers.due),
+FEATURES: tuple[tuple[str, Step], ...] = (
+    ("identity", identity.step),
+    ("consent", consent.step),
+    ("activity", activity.step),
+    ("purchases", purchases.step),
+    ("lapse", lapse.step),
+    ("lifecycle", lifecycle.step),
+    ("", regulars.step),
+    ("chat", chat.step),
+    ("decisions", decisions.step),
+    ("vouchers", vouchers.step),
 )
 """The slice each owns ("": none), and in which order: a feature sees the slices and notes of those before it."""
+
+WAITING: tuple[Callable[[Profile], int], ...] = (expiry.due, identity.due, lapse.due, chat.due, decisions.due)
+"""When what waits for a moment is due next, epoch ms; 0: it waits for nothing."""
 
 _NOTES = frozenset(get_args(Note))
 _decode_history = msgspec.msgpack.Decoder(Profile).decode
@@ -80,7 +83,7 @@ def step(
             return None, []
         profile = Profile(key, now)
     else:
-        require(now >= profile.now, f"time never goes back for {key}: now is {now}, it was {profile.now}")
+        require(now >= profile.now, "time never goes back: now is the later of the record's and the profile's")
         profile = replace(profile, now=now)
     event = _opened(event)
     if isinstance(event, Tracked):
@@ -106,9 +109,9 @@ def step(
 
 def due(profile: Profile) -> int:
     """When the customer's earliest timer is due, epoch ms; 0: they wait for nothing."""
-    earliest = expiry.due(profile)
-    for _, _, feature_due in FEATURES:
-        at = feature_due(profile)
+    earliest = 0
+    for due_of in WAITING:
+        at = due_of(profile)
         if at and (at < earliest or not earliest):
             earliest = at
     return earliest
@@ -117,7 +120,7 @@ def due(profile: Profile) -> int:
 def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> tuple[Profile, list[Output]]:
     notes: list[Any] = []
     outputs: list[Any] = []
-    for name, feature_step, _ in FEATURES:
+    for name, feature_step in FEATURES:
         after, made = feature_step(profile, event, now, rules, notes)
         if name and after is not getattr(profile, name):
             profile = replace(profile, **{name: after})

@@ -101,11 +101,6 @@ def step(
     return activity, _NOTHING
 
 
-def due(_profile: "Profile") -> int:
-    """Visits end by the next event, not by a timer."""
-    return 0
-
-
 def _counted(activity: Activity, event: Tracked, believed: bool) -> Activity:
     """The event, its visit, and where that came from."""
     at = event.occurred_at

@@ -72,11 +72,6 @@ def step(
     return consent, _NOTHING
 
 
-def due(_profile: "Profile") -> int:
-    """Permissions wait for nothing."""
-    return 0
-
-
 def _changed(consent: Consent, event: Customer, now: int, believed: bool) -> Consent:
     """What the person said; said both ways at once, it is withdrawn. `*` can only withdraw."""
     said: dict[str, Permission] = {}

@@ -81,11 +81,6 @@ def step(
     return own, _NOTHING
 
 
-def due(_profile: "Profile") -> int:
-    """Stages change by what happens; the lapse is the feature `lapse`'s timer."""
-    return 0
-
-
 def as_markdown() -> str:
     """The table for the documentation: one row for each stage, one column for each thing that happens."""
     stages = sorted({stage for moves in STAGES.values() for pair in moves.items() for stage in pair})

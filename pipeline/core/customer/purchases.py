@@ -86,11 +86,6 @@ def step(
     return purchases, _NOTHING
 
 
-def due(_profile: "Profile") -> int:
-    """Orders wait for nothing."""
-    return 0
-
-
 def _recorded(purchases: Purchases, event: Purchase) -> tuple[Purchases, Sequence[Output | Note]]:
     order_id = event.order_id
     known = purchases.orders.get(order_id)

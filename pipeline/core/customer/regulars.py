@@ -26,11 +26,6 @@ def step(
     return None, ()
 
 
-def due(_profile: "Profile") -> int:
-    """Never: only an order matters."""
-    return 0
-
-
 def _candidates(profile: "Profile", order: Ordered, rules: Rules) -> list[Output | Note]:
     count = profile.purchases.count
     return [

@@ -100,11 +100,6 @@ def step(
     return Vouchers(_bounded(held, now)), outputs
 
 
-def due(_profile: "Profile") -> int:
-    """Never: expiry follows from `expires_at` wherever it is asked for."""
-    return 0
-
-
 def _delivered(held: dict[str, Held], event: EffectDelivered) -> None:
     if event.outcome != "SENT":
         return
