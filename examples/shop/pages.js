@@ -120,9 +120,10 @@ function checkoutPage() {
     form.elements.email.value = user.user_id + '@example.com';
   }
   find('summary').append(...summary(basket.lines(), [['Total', basket.total()]]));
+  const button = form.querySelector('button');
+  button.disabled = false; // only now: before, the browser itself would send the form, into the address
   form.addEventListener('submit', async (event) => {
     event.preventDefault();
-    const button = form.querySelector('button');
     const coupon = form.elements.coupon.value.trim() || null;
     button.disabled = true;
     find('order-problem').textContent = '';
@@ -184,6 +185,7 @@ function loginPage() {
     shopTracking.reset();
     location.assign('./');
   });
+  find('login').querySelector('button.main').disabled = false;
   find('login').addEventListener('submit', async (event) => {
     event.preventDefault();
     const form = event.target.elements;

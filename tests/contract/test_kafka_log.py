@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -238,7 +239,9 @@ def test_a_full_queue_says_no_at_once() -> None:
     answers: list[object] = []
     for _ in range(3):
         appender.append_soon([event("u:1", "x")] * 4, answers.append)
-    assert [str(answer) for answer in answers] == ["10 records wait for Kafka at 127.0.0.1:1"]
+    [answer] = answers
+    # librdkafka counts what waits and what is on its way: the number moves while it is read.
+    assert re.fullmatch(r"\d+ records wait for Kafka at 127\.0\.0\.1:1", str(answer))
     appender.close()
     assert len(answers) == 3, "each call is answered once"
     assert all(isinstance(answer, Unavailable) for answer in answers)

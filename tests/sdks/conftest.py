@@ -51,7 +51,7 @@ class Target:
         """The accepted Product Viewed events of one sender."""
         return [s for s in self.read() if s.event == "Product Viewed" and s.properties.get("prefix") == prefix]
 
-    def wait_for(self, prefix: str, count: int, seconds: float = 60) -> None:
+    def wait_for(self, prefix: str, count: int, seconds: float = 180) -> None:
         deadline = time.monotonic() + seconds
         while len({s.properties["n"] for s in self.arrived(prefix)}) < count:
             if time.monotonic() > deadline:
