@@ -144,6 +144,7 @@ class KafkaRelay:
                 "bootstrap.servers": self._bootstrap,
                 "logger": _logger,
                 "transactional.id": self._member,
+                "retry.backoff.ms": 5,
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                 "enable.idempotence": True,
                 "acks": "all",
