@@ -1,5 +1,6 @@
 """`replay`, `simulate`, `rebuild`, `fit`: history, real, invented or decided again."""
 
+import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from pipeline.producers.replay.writing import Pace
 from pipeline.producers.replay.writing import replay as write_history
 from pipeline.producers.simulator.simulate import simulate as simulated
 from pipeline.producers.simulator.simulate import write_lines
-from pipeline.settings import SettingsError
+from pipeline.settings import Settings, SettingsError
 
 LOOK_AGAIN_SECONDS = 0.2
 Format = Literal["cdnow", "segment", "csv"]
@@ -64,23 +65,34 @@ def replay(
     A table of orders:  rapport replay orders.csv --format csv --map customer=id,at=date,order_id=no,total=sum
     """
     settings = settings_of(config, data)
-    if shift_to not in ("", "now"):
-        raise SettingsError(f"--shift-to {shift_to}: expected now")
     now = wall_ms()
-    shift_to_ms = now if shift_to else None
+    shift_to_ms = shifted_to(shift_to, now)
     history = plan_file(file, format_, map_=columns, shift_to_ms=shift_to_ms, skip_bad=skip_bad, now_ms=now)
-    with opened(settings) as app, progress_bar() as bar:
-        publish_if_never(app, Path(settings.campaigns))
-        put_on_log(app, history, pace=pace_of(speed), progress=bar)
-        if not settings.log:
-            decide(app, bar)
-        elif wait:
-            wait_until_decided(app, bar)
+    carry_out(settings, history, pace_of(speed), wait=wait)
     console.print(
         f"{len(history.records):,} records of {file}, {_date(history.first_at)} to {_date(history.last_at)}."
     )
     if history.bad_rows:
         console.print(f"Left out {history.bad_rows} malformed rows, the first: {history.bad_samples[0]}")
+
+
+def shifted_to(shift_to: str, now_ms: int) -> int | None:
+    """Where the history is to end, epoch ms; None: where it does. Raises SettingsError."""
+    if shift_to not in ("", "now"):
+        raise SettingsError(f"--shift-to {shift_to}: expected now")
+    return now_ms if shift_to else None
+
+
+def carry_out(settings: Settings, history: Plan, pace: Pace | None, *, wait: bool) -> None:
+    """Put the history on the log; embedded, or if asked to wait, return when it is decided."""
+    with opened(settings) as app, progress_bar() as bar:
+        app.backend.ensure_topics()
+        publish_if_never(app, Path(settings.campaigns))
+        put_on_log(app, history, pace=pace, progress=bar)
+        if not settings.log:
+            decide(app, bar)
+        elif wait:
+            wait_until_decided(app, bar)
 
 
 def pace_of(speed: str) -> Pace | None:
@@ -189,20 +201,40 @@ def undecided(app: App) -> int:
 
 
 def simulate(
-    out: Annotated[Path, typer.Option(help="File to write: JSON lines for `rapport replay --format segment`.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Only write JSON lines there, for `rapport replay --format segment`.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed, the same people.")] = 1,
     events: Annotated[int, typer.Option(help="How many events.")] = 50_000,
     people: Annotated[int, typer.Option(help="How many shoppers.")] = 2_000,
     devices: Annotated[str, typer.Option(help="one or several: do people change devices and log in?")] = "several",
     start: Annotated[str, typer.Option(help="First day, YYYY-MM-DD.")] = "2024-01-01",
+    shift_to: Annotated[str, typer.Option(help="now: move the history so that it ends today.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="On Kafka: return when everything is decided.")] = False,
+    config: Config = None,
+    data: Data = None,
 ) -> None:
-    """Invent shoppers: visits, carts, personal rhythms, chats, log-ins from several devices, silence."""
+    """Invent shoppers: visits, carts, personal rhythms, chats, log-ins from several devices, silence.
+
+    Their history is put on the log and decided, like any other; with --out it is only written to a file.
+    """
     if devices not in ("one", "several"):
         raise SettingsError(f"--devices {devices}: expected one or several")
     messages = simulated(seed, events, people, _moment(start), "one" if devices == "one" else "several")
-    with out.open("wb") as file:
-        written = write_lines(messages, file)
-    console.print(f"Wrote {written:,} messages to {out}.")
+    if out is not None:
+        with out.open("wb") as file:
+            written = write_lines(messages, file)
+        console.print(f"Wrote {written:,} messages to {out}.")
+        return
+    settings = settings_of(config, data)
+    now = wall_ms()
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+        write_lines(messages, file)
+        file.flush()
+        history = plan_file(Path(file.name), "segment", shift_to_ms=shifted_to(shift_to, now), now_ms=now)
+    carry_out(settings, history, None, wait=wait)
+    span = f"{_date(history.first_at)} to {_date(history.last_at)}"
+    console.print(f"{len(history.records):,} events of {people:,} simulated shoppers, {span}.")
 
 
 def rebuild(

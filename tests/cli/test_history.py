@@ -56,6 +56,13 @@ def test_what_is_wrong_with_a_history_is_said(home: Home) -> None:
         assert "Traceback" not in done.err
 
 
+def test_simulated_people_go_onto_the_log_like_any_history(home: Home) -> None:
+    arguments = ("--seed", "7", "--events", "500", "--people", "40", "--shift-to", "now")
+    made = home.run("simulate", *arguments)
+    assert "500 events of 40 simulated shoppers" in made.err
+    assert len(home.log("events")) >= 490
+
+
 def test_simulated_people_can_be_replayed(home: Home) -> None:
     made = home.run("simulate", "--out", "people.jsonl", "--seed", "7", "--events", "500", "--people", "40")
     assert made.code == 0
