@@ -13,10 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from pipeline import __version__
 from pipeline.backends.contract import LogRecord
-from pipeline.core.effects import TOPIC_OF, ChatPrompt, DeadLetter, Decision, Effect, Voucher
+from pipeline.core.effects import TOPIC_OF, ChatPrompt, DeadLetter, Decision, Effect, Voucher, named_reason
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _TRIGGER = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _HISTORY_MS = 3_600_000
@@ -168,7 +167,7 @@ class WorkerMeasures:
             if isinstance(effect, DeadLetter):
                 self._dead.inc()
             elif isinstance(effect, Decision):
-                self._decisions.labels(effect.campaign, effect.outcome, effect.reason).inc()
+                self._decisions.labels(effect.campaign, effect.outcome, named_reason(effect.reason)).inc()
             else:
                 topic = TOPIC_OF[type(effect)]
                 self._effects.labels(topic, effect.campaign).inc()

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.table import Table
 
@@ -24,7 +23,7 @@ from pipeline.commands.opening import console
 from pipeline.commands.roles import work_until
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
-from pipeline.core.effects import ChatPrompt, Voucher
+from pipeline.core.effects import ChatPrompt, Voucher, named_reason
 from pipeline.producers.replay.files import plan_file
 from pipeline.producers.simulator.live import play
 from pipeline.producers.simulator.simulate import simulate
@@ -40,6 +39,8 @@ VISITORS = 2_000
 SPAN_DAYS = 0.05
 SPEED = 40.0
 """People live forty times as fast as by the clock: some sixty events a second."""
+BY_TIMER = ("lapsed", "cart_idle")
+"""Named reasons of triggers that a timer causes, not an event."""
 BLOCK = 5_000
 
 
@@ -186,7 +187,7 @@ def _latencies(records: list[LogRecord], codec: Codec, since: int) -> Iterable[i
     for record in records:
         effect = codec.decode(record.value)
         if isinstance(effect, Voucher | ChatPrompt) and effect.decided_at >= since:
-            if msgspec.json.decode(effect.facts).get("timer"):
+            if named_reason(effect.reason) in BY_TIMER:
                 continue
             yield record.timestamp - effect.decided_at
 

@@ -148,6 +148,12 @@ class Forward(msgspec.Struct, frozen=True):
 Effect = Voucher | VoucherRevoked | ChatPrompt | Message | Task | Decision | DeadLetter
 Output = Effect | Send | Forward
 
+
+def named_reason(reason: str) -> str:
+    """A reason's name, without the figures some put behind a colon: `lapsed: chance … fell to 0.1998` → `lapsed`."""
+    return reason.partition(":")[0]
+
+
 TOPIC_OF: dict[type, str] = {
     Voucher: "vouchers",
     VoucherRevoked: "vouchers",

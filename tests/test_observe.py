@@ -1,0 +1,25 @@
+"""What is measured has few labels, whatever is measured: nothing of a customer, and no figure of a decision."""
+
+from pipeline.core.effects import Decision
+from pipeline.observe import WorkerMeasures, exposition, new_registry
+
+
+def test_a_decision_is_counted_by_its_named_reason() -> None:
+    registry = new_registry()
+    measures = WorkerMeasures(registry)
+    for p in ("0.1998", "0.1871"):
+        reason = f"lapsed: chance to buy again within 273 days fell to {p}"
+        decision = Decision(
+            id=p,
+            customer="u:ann",
+            campaign="win-back",
+            occasion="o1",
+            outcome="TAKEN",
+            reason=reason,
+            facts="{}",
+            decided_at=1,
+            campaigns_version=1,
+        )
+        measures.decided([decision], 1)
+    counted = [line for line in exposition(registry).decode().splitlines() if "rapport_decisions_total{" in line]
+    assert counted == ['rapport_decisions_total{campaign="win-back",outcome="TAKEN",reason="lapsed"} 2.0']
