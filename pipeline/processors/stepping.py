@@ -138,16 +138,11 @@ class PartitionRun:
         for key in list(cached)[: max(0, len(cached) - keep)]:
             del cached[key]
 
-    def _fetch(self, keys: Sequence[str], load: Load) -> Loaded:
+    def _fetch(self, keys: Sequence[str], load: Load) -> None:
         """Load what is not cached; always asks the store, since the offset must be checked (step 3)."""
         missing = list(dict.fromkeys(key for key in keys if key not in self._subjects))
-        loaded = load(missing)
-        self._take(loaded)
-        return loaded
-
-    def _take(self, loaded: Loaded) -> None:
         decode = subjects.decode
-        for key, stored in loaded.subjects.items():
+        for key, stored in load(missing).subjects.items():
             self._subjects[key] = None if stored is None else decode(key, stored)
 
     def _deliver(self, event: Input | Internal, cause: Cause, codec: Codec, outbox: Outbox) -> None:

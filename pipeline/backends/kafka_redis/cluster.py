@@ -49,10 +49,6 @@ class Cluster(msgspec.Struct, frozen=True):
         """The topic as the cluster knows it."""
         return self.prefix + name
 
-    def name_of(self, topic: str) -> str:
-        """The topic as the contract knows it."""
-        return topic.removeprefix(self.prefix)
-
     def group_id(self) -> str:
         """The workers' consumer group."""
         return self.prefix + self.group
