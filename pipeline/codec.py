@@ -145,7 +145,7 @@ class Codec:
         if not data:
             raise Undecodable("empty value: expected magic byte 0, a schema id and an Avro body")
         if len(data) < _HEADER.size:
-            raise Undecodable(f"{len(data)} bytes: shorter than the 5 bytes of magic byte and schema id")
+            raise Undecodable(f"too short: {len(data)} bytes, expected at least the 5 of magic byte and schema id")
         magic, number = _HEADER.unpack_from(data)
         if magic != 0:
             raise Undecodable(f"magic byte {magic}: expected 0 (Confluent wire format)")

@@ -13,7 +13,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from pipeline import __version__
 from pipeline.backends.contract import LogRecord
-from pipeline.core.effects import TOPIC_OF, ChatPrompt, DeadLetter, Decision, Effect, Voucher, named_reason
+from pipeline.core.effects import (
+    TOPIC_OF,
+    ChatPrompt,
+    DeadLetter,
+    Decision,
+    Effect,
+    Voucher,
+    dead_letter_reason,
+    named_reason,
+)
 
 Asgi = Callable[[Any, Any, Any], Awaitable[None]]
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -120,7 +129,16 @@ class WorkerMeasures:
             ["campaign", "outcome", "reason"],
             registry=registry,
         )
-        self._dead = Counter("rapport_dead_letters_total", "Records set aside.", registry=registry)
+        self._dead = Counter("rapport_dead_letters_total", "Records set aside.", ["reason"], registry=registry)
+        self._stopped = Gauge(
+            "rapport_partition_stopped",
+            "1: cannot go on, because the log does not take what it leads to.",
+            ["partition"],
+            registry=registry,
+        )
+        self._waiting = Gauge(
+            "rapport_worker_waiting", "1: pauses until log and store are available again.", registry=registry
+        )
         self.trigger_seconds = Histogram(
             "rapport_event_to_trigger_seconds",
             "From an event's arrival (or a timer's moment) to its trigger on the log.",
@@ -147,8 +165,18 @@ class WorkerMeasures:
     def owned(self, partitions: Sequence[int]) -> None:
         """The gauges of partitions that went away go away."""
         self._owned.set(len(partitions))
-        for gauge in (self._lag, self._clock, self._last, self._timers):
+        for gauge in (self._lag, self._clock, self._last, self._timers, self._stopped):
             gauge.clear()
+        for number in partitions:
+            self.stopped(number, False)
+
+    def stopped(self, partition: int, stands: bool) -> None:
+        """It stands still, or goes on."""
+        self._stopped.labels(str(partition)).set(stands)
+
+    def waiting(self, waits: bool) -> None:
+        """Something is away, or everything is there again."""
+        self._waiting.set(waits)
 
     def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:
         """A batch is committed."""
@@ -165,7 +193,7 @@ class WorkerMeasures:
         """Effects are out."""
         for effect in effects:
             if isinstance(effect, DeadLetter):
-                self._dead.inc()
+                self._dead.labels(dead_letter_reason(effect.reason)).inc()
             elif isinstance(effect, Decision):
                 self._decisions.labels(effect.campaign, effect.outcome, named_reason(effect.reason)).inc()
             else:

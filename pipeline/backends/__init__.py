@@ -19,6 +19,9 @@ once against them. `tests/contract` runs one suite against every backend.
    refuses (`Fenced`) unless the stored offset is the one this batch started from.
 7. The next batch.
 
+What the log will not take (`RecordsRefused`: the dead letters' topic is gone, say) stops the partition whose record
+led to it, and no other, until it is taken: to go on without it would be to lose it.
+
 Embedded, 5 and 6 are one SQLite transaction: `publish` opens it and `commit` ends it.
 
 **Recovery.** The store knows offset Y (state applied), the log knows offset X (effects published). A new owner

@@ -1,6 +1,6 @@
 """The Protocols of a backend, and the plain data that crosses them. The law is in this package's docstring."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -8,6 +8,16 @@ import msgspec
 
 class Unavailable(Exception):
     """The log or the store cannot be reached now; the same call may succeed later."""
+
+
+class RecordsRefused(Unavailable):
+    """The log answers, but will not take some records: their topic is gone, closed to us, or too small for them.
+    Nothing of the batch was published."""
+
+    def __init__(self, text: str, refused: Collection[int]) -> None:
+        super().__init__(text)
+        self.refused = refused
+        """Which of the records given to `publish`, by their place."""
 
 
 class Fenced(Exception):
@@ -129,13 +139,14 @@ class WorkerLog(Protocol):
 
     def publish(self, records: Sequence[NewRecord], offsets: Mapping[int, int], token: Any) -> None:
         """All records and the input offsets in one transaction. Raises Unavailable: the outcome is unknown,
-        `reset` and recover."""
+        `reset` and recover; RecordsRefused if it is known that some will not be taken."""
 
     def append_ticks(self, records: Sequence[NewRecord]) -> None:
         """Append owner's records (Tick, Continue), outside any transaction, without waiting."""
 
     def reset(self) -> None:
-        """After a failed or unknown commit: a new producer; owned partitions must be recovered."""
+        """After a failed or unknown commit: a new producer; owned partitions must be recovered. None is read
+        before it is sought again."""
 
     def owned(self) -> tuple[int, ...]:
         """The partitions owned now."""

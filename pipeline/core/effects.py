@@ -5,6 +5,7 @@ of a time, an offset, a version or an attempt: a replay returns the same ids. Ea
 `schemas/` (same fields, same order) and its topic in `TOPIC_OF`.
 """
 
+import re
 from typing import Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from pipeline.core.events import Internal, Trust
 Channel = str
 """email, push, site, … or `next_visit`: shown on the site when the customer comes back."""
 NEXT_VISIT = "next_visit"
+_PARTICULAR = re.compile(r"[\d:'\"]")
 
 
 class Voucher(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +154,12 @@ Output = Effect | Send | Forward
 def named_reason(reason: str) -> str:
     """A reason's name, without the figures some put behind a colon: `lapsed: chance … fell to 0.1998` → `lapsed`."""
     return reason.partition(":")[0]
+
+
+def dead_letter_reason(reason: str) -> str:
+    """The kind of a dead letter's reason, without what is particular to the record: `unknown schema id 7` →
+    `unknown schema id`. One of a few, to count by."""
+    return _PARTICULAR.split(reason, maxsplit=1)[0].strip()
 
 
 TOPIC_OF: dict[type, str] = {

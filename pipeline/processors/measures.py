@@ -17,6 +17,12 @@ class Measures(Protocol):
     def owned(self, partitions: Sequence[int]) -> None:
         """These partitions are owned now."""
 
+    def stopped(self, partition: int, stands: bool) -> None:
+        """Whether an owned partition stands still because the log does not take what it leads to."""
+
+    def waiting(self, waits: bool) -> None:
+        """Whether the worker waits for a log or a store that is not available."""
+
     def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:
         """A batch of the partition is committed; `last` was its last record, `clock_ms` its clock afterwards."""
 
@@ -38,6 +44,12 @@ class Unmeasured:
         return nullcontext()
 
     def owned(self, partitions: Sequence[int]) -> None:
+        """Not counted."""
+
+    def stopped(self, partition: int, stands: bool) -> None:
+        """Not counted."""
+
+    def waiting(self, waits: bool) -> None:
         """Not counted."""
 
     def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:

@@ -33,6 +33,8 @@ class Outbox:
     def __init__(self, codec: Codec) -> None:
         self._codec = codec
         self.records: list[NewRecord] = []
+        self.partitions: list[int] = []
+        """Of `events`, whose record led to it: one for each of `records`."""
         self.effects: list[Effect] = []
 
     def put(self, outputs: Sequence[Output], cause: Cause, published: int, messages_below: int) -> None:
@@ -55,6 +57,7 @@ class Outbox:
                     records.append(record)
                     effects.append(output)
         self.records += records
+        self.partitions += [cause.record.partition] * len(records)
         self.effects += effects
 
     def _message(self, output: Send | Forward, cause: Cause) -> NewRecord:

@@ -17,6 +17,7 @@ from pipeline.backends.contract import (
     LogRecord,
     NewRecord,
     Polled,
+    RecordsRefused,
     Refused,
     Store,
     Unavailable,
@@ -53,6 +54,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Per partition."""
     ticks: bool = True
     """Whether a quiet partition is moved on by wall time."""
+    try_stopped_ms: int = 15_000
+    """How long a partition stands still whose outputs the log would not take, before they are tried again."""
 
 
 class Worker:
@@ -79,6 +82,8 @@ class Worker:
         """Wall time of the last record or tick, by partition."""
         self._continued: dict[int, int] = {}
         """Wall time of the last `Continue`."""
+        self._stopped: dict[int, int] = {}
+        """Partitions whose outputs the log would not take, and the wall time at which to try again."""
         self._recover = False
         self._counted_at = 0
 
@@ -88,17 +93,21 @@ class Worker:
         while not stop.is_set():
             try:
                 self.turn(0.2)
+                if waiting_for:
+                    log.info("log and store are available again")
+                    self._measures.waiting(False)
                 waiting_for = ""
             except Unavailable as problem:
                 if str(problem) != waiting_for:
                     log.warning("waiting: %s", problem)
+                self._measures.waiting(True)
                 waiting_for = str(problem)
                 stop.wait(RETRY_SECONDS)
 
     def turn(self, timeout_seconds: float) -> int:
         """One batch, or one look around when nothing came; the number of records stepped. Raises Unavailable after
         having arranged for recovery, and Refused."""
-        if self._recover:
+        if self._recover or self._may_try_stopped():
             self._log.reset()
             self._take_over(self._log.owned())
             self._recover = False
@@ -113,7 +122,7 @@ class Worker:
             return 0
         try:
             self._batch(polled)
-        except (Fenced, StoreMoved) as problem:
+        except (Fenced, StoreMoved, RecordsRefused) as problem:
             log.warning("recovering: %s", problem)
             self._measures.recovered(type(problem).__name__)
             self._recover = True
@@ -141,7 +150,7 @@ class Worker:
 
     def is_idle(self) -> bool:
         """Whether every owned partition stands at the log's end with nothing more to do."""
-        return all(
+        return not self._stopped and all(
             run.offset >= self._log.bounds(number)[1] and not run.more_to_do() for number, run in self._runs.items()
         )
 
@@ -151,10 +160,15 @@ class Worker:
 
     def _take_over(self, partitions: tuple[int, ...]) -> None:
         self._runs = {}
+        now = self._clock()
+        self._stopped = {number: at for number, at in self._stopped.items() if number in partitions}
         for number in partitions:
-            self._runs[number] = self._recovered(number)
-            self._heard[number] = self._clock()
+            if self._stopped.get(number, 0) <= now:
+                self._runs[number] = self._recovered(number)
+                self._heard[number] = now
         self._measures.owned(partitions)
+        for number in self._stopped:
+            self._measures.stopped(number, True)
 
     def _recovered(self, number: int) -> PartitionRun:
         # Y before X: X never falls and Y never passes it, so that a batch that another owner still commits in
@@ -180,6 +194,9 @@ class Worker:
             log.info("partition %d: recovering offsets %d to %d", number, start, published)
         return run
 
+    def _may_try_stopped(self) -> bool:
+        return any(number not in self._runs and at <= self._clock() for number, at in self._stopped.items())
+
     def _batch(self, polled: Polled) -> None:
         outbox = Outbox(self._codec)
         by_partition: dict[int, list[LogRecord]] = {}
@@ -192,7 +209,7 @@ class Worker:
                 run.step(records, polled.positions[number], self._codec, load, outbox)
         offsets = {n: self._runs[n].offset for n in by_partition if self._runs[n].offset > self._runs[n].published}
         with self._measures.stage("publish", len(outbox.records)):
-            self._log.publish(outbox.records, offsets, polled.token)
+            self._publish(outbox, offsets, polled)
         changes: list[Change] = [self._runs[number].change() for number in by_partition]
         with self._measures.stage("commit", len(changes)):
             self._store.commit(changes)
@@ -202,7 +219,29 @@ class Worker:
             run.committed(self._options.cached_subjects)
             self._heard[number] = now
             self._measures.stepped(number, records[-1], run.state.clock, now)
+            if self._stopped.pop(number, 0):
+                log.info("partition %d goes on", number)
+                self._measures.stopped(number, False)
         self._measures.decided(outbox.effects, now)
+
+    def _publish(self, outbox: Outbox, offsets: dict[int, int], polled: Polled) -> None:
+        """Step 5. Raises RecordsRefused after having stopped the partitions whose records led to what was refused:
+        without it they would lose it, and the others need not wait."""
+        try:
+            self._log.publish(outbox.records, offsets, polled.token)
+        except RecordsRefused as problem:
+            again = self._clock() + self._options.try_stopped_ms
+            for number in sorted({outbox.partitions[place] for place in problem.refused}):
+                self._stopped[number] = again
+                log.error(
+                    "partition %d is stopped at offset %d rather than lose what it leads to, and tries again in %g s:"
+                    " %s",
+                    number,
+                    self._runs[number].stored_offset or 0,
+                    self._options.try_stopped_ms / 1000,
+                    problem,
+                )
+            raise
 
     def _continue(self) -> None:
         """Where one record was not enough, add another one that lets the partition go on."""

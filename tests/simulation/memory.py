@@ -116,6 +116,7 @@ class MemoryWork:
 
     def reset(self) -> None:
         """Nothing is open."""
+        self._positions = {}
 
     def owned(self) -> tuple[int, ...]:
         """All."""

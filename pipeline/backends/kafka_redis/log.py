@@ -16,15 +16,17 @@ Never here: decoding, stepping, the store. What experience paid for (sources in 
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from pipeline.backends.contract import NewRecord, Polled, Refused, Unavailable
+from pipeline.backends.contract import NewRecord, Polled, RecordsRefused, Refused, Unavailable
 from pipeline.backends.kafka_redis.cluster import (
     EVENTS,
     KAFKA_SECONDS,
     Cluster,
+    error_of,
     patiently,
     produce,
     reason_of,
@@ -40,6 +42,20 @@ MAX_POLL_INTERVAL_MS = 600_000
 """Longer than a recovery and a batch."""
 TICK_TIMEOUT_MS = 5_000
 """A tick that is older says nothing any more."""
+TOPIC_MISSING_MS = 2_000
+"""After that long a topic that no broker knows is one that does not exist: well before a publishing ends."""
+_REFUSALS = (
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.RECORD_LIST_TOO_LARGE,
+    KafkaError.INVALID_RECORD,
+    KafkaError.POLICY_VIOLATION,
+)
+"""What a broker says of a record that it will not take while it takes others."""
 _BACK_PRESSURE_SECONDS = 0.1
 _CLOSE_SECONDS = 2.0
 _NO_GENERATION = b"\xff\xff\xff\xff"
@@ -149,10 +165,19 @@ class KafkaWorkerLog:
             raise Unavailable("the producer failed before: reset and recover first")
         if offsets and token is None:
             raise Unavailable("the worker is not in its group any more: poll, and recover what it owns then")
+        refused: dict[int, KafkaError] = {}
         try:
-            self._transact(self._open_producer(), records, offsets, token)
+            self._transact(self._open_producer(), records, offsets, token, refused)
         except KafkaException as error:
             self._drop_producer()
+            if refused:
+                first, reason = next(iter(refused.items()))
+                topic = self._cluster.topic(records[first].topic)
+                raise RecordsRefused(
+                    f"Kafka at {self._cluster.bootstrap} does not take a record for {topic}: {reason_of(reason)};"
+                    " does the topic exist, may the worker write to it, are its records large enough?",
+                    refused,
+                ) from error
             raise self._cluster.unavailable("the batch may be published or not", error) from error
 
     def append_ticks(self, records: Sequence[NewRecord]) -> None:
@@ -248,15 +273,30 @@ class KafkaWorkerLog:
         raise self._cluster.unavailable("nothing can be polled", error)
 
     def _transact(
-        self, producer: Producer, records: Sequence[NewRecord], offsets: Mapping[int, int], token: Any
+        self,
+        producer: Producer,
+        records: Sequence[NewRecord],
+        offsets: Mapping[int, int],
+        token: Any,
+        refused: dict[int, KafkaError],
     ) -> None:
+        """Raises KafkaException; `refused` is then what the brokers said of single records, by their place."""
         deadline = time.monotonic() + PUBLISH_SECONDS
+
+        def reported(place: int, error: KafkaError | None, _message: Message) -> None:
+            if error is not None and error.code() in _REFUSALS:
+                refused[place] = error
+
         producer.begin_transaction()
-        for record in records:
+        for place, record in enumerate(records):
             while True:
                 try:
-                    produce(self._cluster, producer, record)
+                    produce(self._cluster, producer, record, partial(reported, place))
                     break
+                except KafkaException as error:
+                    if (inner := error_of(error)) is not None and inner.code() in _REFUSALS:
+                        refused[place] = inner
+                    raise
                 except BufferError:
                     # Back-pressure: let delivery reports make room.
                     producer.poll(_BACK_PRESSURE_SECONDS)
@@ -280,6 +320,9 @@ class KafkaWorkerLog:
                 {
                     "transactional.id": f"{self._cluster.group_id()}-{self._instance}",
                     "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+                    "topic.metadata.propagation.max.ms": TOPIC_MISSING_MS,
+                    # `_transact` needs to hear of those only.
+                    "delivery.report.only.error": True,
                 },
             )
             try:

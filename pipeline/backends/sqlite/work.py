@@ -133,6 +133,7 @@ class EmbeddedWork:
 
     def reset(self) -> None:
         """Roll back what is not committed."""
+        self._positions = {}
         if self._in_transaction:
             self._rollback()
 

@@ -58,7 +58,7 @@ class Carrier:
 
     def _checked(self, record: LogRecord) -> Input:
         if len(record.value) > MAX_RECORD_BYTES:
-            raise Undecodable(f"{len(record.value)} bytes: at most {MAX_RECORD_BYTES}")
+            raise Undecodable(f"too large: {len(record.value)} bytes, at most {MAX_RECORD_BYTES}")
         event = self._codec.decode(self._as_local(record.value))
         accepted = ACCEPTED[record.topic]
         if not isinstance(event, accepted):
