@@ -1,66 +1,40 @@
 """The worker's side of Kafka: polls `events` in a consumer group, publishes effects and offsets in one
 transaction.
 
-Here live the consumer, the transactional producer and their one rule: when in doubt, everything is forgotten.
-Never here: decoding, stepping, the store. What experience paid for (sources in the comments):
+Here lives the consumer, and its rule: when in doubt, everything is forgotten. Never here: decoding, stepping, the
+store; transactions are in `transactions`. What experience paid for:
 
-- The fence is the consumer generation: a transaction carries the group metadata read with the very poll that
-  brought its records. A generation does not fence a partition, so any change of assignment throws the whole
-  polled batch away and no partition is read again before it was sought.
-- A failed or timed-out transactional call leaves the outcome unknown (librdkafka lacks KIP-890's second part):
-  that producer is never used again.
+- A generation of the group does not fence a partition, so any change of assignment throws the whole polled batch
+  away and no partition is read again before it was sought.
 - Rebalance callbacks run inside `poll`, between batches: nothing is in flight there, since each batch commits
   before the next poll. They only mark; there is nothing to commit on revoke, and on lost nothing may be.
 """
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from pipeline.backends.contract import NewRecord, Polled, RecordsRefused, Refused, Unavailable
+from pipeline.backends.contract import NewRecord, Polled, Refused
 from pipeline.backends.kafka_redis.cluster import (
     EVENTS,
     KAFKA_SECONDS,
     Cluster,
-    error_of,
     patiently,
     produce,
     reason_of,
     record_of,
     watermarks,
 )
+from pipeline.backends.kafka_redis.transactions import Transactions, token_of
 
-PUBLISH_SECONDS = 10.0
-TRANSACTION_TIMEOUT_MS = 5_000
-"""Below the session timeout: what a frozen worker left open is aborted before another stands in its place."""
 SESSION_TIMEOUT_MS = 6_000
 MAX_POLL_INTERVAL_MS = 600_000
 """Longer than a recovery and a batch."""
 TICK_TIMEOUT_MS = 5_000
 """A tick that is older says nothing any more."""
-TOPIC_MISSING_MS = 2_000
-"""After that long a topic that no broker knows is one that does not exist: well before a publishing ends."""
-_REFUSALS = (
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.TOPIC_EXCEPTION,
-    KafkaError.MSG_SIZE_TOO_LARGE,
-    KafkaError.RECORD_LIST_TOO_LARGE,
-    KafkaError.INVALID_RECORD,
-    KafkaError.POLICY_VIOLATION,
-)
-"""What a broker says of a record that it will not take while it takes others."""
-_BACK_PRESSURE_SECONDS = 0.1
 _CLOSE_SECONDS = 2.0
-_NO_GENERATION = b"\xff\xff\xff\xff"
-_GENERATION = slice(7, 11)
-"""Where librdkafka's group metadata ("CGMDv2:", generation, group, member) has the generation."""
 
 _logger = logging.getLogger("rapport.kafka")
 
@@ -79,9 +53,10 @@ class KafkaWorkerLog:
         self._next: dict[int, int] = {}
         self._changed = False
         self._sought = False
-        self._producer: Producer | None = None
-        self._failed = False
         self.ticks_lost = 0
+        self._transactions = Transactions(
+            cluster, f"{cluster.group_id()}-{instance}", f"{cluster.prefix}rapport-work-{instance}"
+        )
         self._consumer = cluster.consumer(
             {
                 "session.timeout.ms": session_timeout_ms,
@@ -118,7 +93,7 @@ class KafkaWorkerLog:
         reports the assignment again.
         """
         messages = self._consume(max_records, timeout_seconds)
-        token = self._token()
+        token = token_of(self._consumer)
         self._ticks.poll(0)
         if token is None and self._owned:
             self._forget(())
@@ -161,24 +136,8 @@ class KafkaWorkerLog:
         """All records and offsets in one transaction, opened now (an open one holds every reader back)."""
         if not records and not offsets:
             return
-        if self._failed:
-            raise Unavailable("the producer failed before: reset and recover first")
-        if offsets and token is None:
-            raise Unavailable("the worker is not in its group any more: poll, and recover what it owns then")
-        refused: dict[int, KafkaError] = {}
-        try:
-            self._transact(self._open_producer(), records, offsets, token, refused)
-        except KafkaException as error:
-            self._drop_producer()
-            if refused:
-                first, reason = next(iter(refused.items()))
-                topic = self._cluster.topic(records[first].topic)
-                raise RecordsRefused(
-                    f"Kafka at {self._cluster.bootstrap} does not take a record for {topic}: {reason_of(reason)};"
-                    " does the topic exist, may the worker write to it, are its records large enough?",
-                    refused,
-                ) from error
-            raise self._cluster.unavailable("the batch may be published or not", error) from error
+        ends = [self._at(number, offset) for number, offset in sorted(offsets.items())]
+        self._transactions.commit(records, ends, token)
 
     def append_ticks(self, records: Sequence[NewRecord]) -> None:
         """Append without waiting; what could not be written is counted in `ticks_lost`: the next one follows."""
@@ -191,11 +150,9 @@ class KafkaWorkerLog:
 
     def reset(self) -> None:
         """A new producer, which ends what the old one left open. Nothing is read before it is sought again."""
-        self._drop_producer()
         self._next.clear()
         self._sought = True
-        self._failed = False
-        self._open_producer()
+        self._transactions.reset()
 
     def owned(self) -> tuple[int, ...]:
         """The partitions owned since the last poll."""
@@ -203,7 +160,7 @@ class KafkaWorkerLog:
 
     def close(self) -> None:
         """Leave the group, so that others need not wait for the session to end."""
-        self._drop_producer()
+        self._transactions.drop()
         self._ticks.flush(_CLOSE_SECONDS)
         self._consumer.close()
         self._ends.close()
@@ -222,18 +179,6 @@ class KafkaWorkerLog:
             self._forget(self._owned)
             raise self._cluster.unavailable("nothing can be polled", error) from error
         return messages
-
-    def _token(self) -> bytes | None:
-        """The group metadata; None when this consumer is no member now.
-
-        A broker takes metadata without member or generation for a client from before KIP-447 and does not fence
-        it at all: such a token must never reach a transaction.
-        """
-        token: bytes = self._consumer.consumer_group_metadata()
-        member = self._consumer.memberid()
-        if not member or member.encode() not in token or token[_GENERATION] == _NO_GENERATION:
-            return None
-        return token
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         # Assigned to the group, but nothing is read before the worker has recovered and sought it.
@@ -272,73 +217,6 @@ class KafkaWorkerLog:
             )
         raise self._cluster.unavailable("nothing can be polled", error)
 
-    def _transact(
-        self,
-        producer: Producer,
-        records: Sequence[NewRecord],
-        offsets: Mapping[int, int],
-        token: Any,
-        refused: dict[int, KafkaError],
-    ) -> None:
-        """Raises KafkaException; `refused` is then what the brokers said of single records, by their place."""
-        deadline = time.monotonic() + PUBLISH_SECONDS
-
-        def reported(place: int, error: KafkaError | None, _message: Message) -> None:
-            if error is not None and error.code() in _REFUSALS:
-                refused[place] = error
-
-        producer.begin_transaction()
-        for place, record in enumerate(records):
-            while True:
-                try:
-                    produce(self._cluster, producer, record, partial(reported, place))
-                    break
-                except KafkaException as error:
-                    if (inner := error_of(error)) is not None and inner.code() in _REFUSALS:
-                        refused[place] = inner
-                    raise
-                except BufferError:
-                    # Back-pressure: let delivery reports make room.
-                    producer.poll(_BACK_PRESSURE_SECONDS)
-                    _left(deadline)
-        producer.poll(0)
-        if offsets:
-            ends = [self._at(number, offset) for number, offset in sorted(offsets.items())]
-            producer.send_offsets_to_transaction(ends, token, _left(deadline))
-        producer.commit_transaction(_left(deadline))
-
-    def _open_producer(self) -> Producer:
-        if self._producer is None:
-            producer = self._cluster.producer(
-                {
-                    "client.id": f"{self._cluster.prefix}rapport-work-{self._instance}",
-                    "linger.ms": 0,
-                    # A transaction that follows at once is told to come again while the broker still ends the one
-                    # before; librdkafka's 100 ms would then be most of every batch (108 ms, with 5 ms it is 8).
-                    "retry.backoff.ms": 5,
-                },
-                {
-                    "transactional.id": f"{self._cluster.group_id()}-{self._instance}",
-                    "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
-                    "topic.metadata.propagation.max.ms": TOPIC_MISSING_MS,
-                    # `_transact` needs to hear of those only.
-                    "delivery.report.only.error": True,
-                },
-            )
-            try:
-                producer.init_transactions(KAFKA_SECONDS)
-            except KafkaException as error:
-                raise self._cluster.unavailable("no transaction can be prepared", error) from error
-            self._producer = producer
-        return self._producer
-
-    def _drop_producer(self) -> None:
-        """Destroy it with all it has queued; never `close()`, which would abort and flush, waiting for brokers."""
-        self._failed = True
-        if self._producer is not None:
-            self._producer.purge()
-            self._producer = None
-
     def _on_tick(self, error: KafkaError | None, _message: Message) -> None:
         if error is not None:
             self._lose_tick(reason_of(error))
@@ -349,11 +227,3 @@ class KafkaWorkerLog:
 
     def _at(self, partition: int, offset: int = -1001) -> TopicPartition:
         return TopicPartition(self._topic, partition, offset)
-
-
-def _left(deadline: float) -> float:
-    """Seconds until the deadline. Raises KafkaException when it has passed."""
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"not done in {PUBLISH_SECONDS:g} s"))
-    return left
