@@ -198,6 +198,8 @@ def metrics_page() -> str:
         ("serve", observe.ApiMeasures),
         ("deliver", observe.DeliverMeasures),
         ("relay", observe.RelayMeasures),
+        ("collect", observe.HeartMeasures),
+        ("every", observe.ProcessMeasures),
     ):
         registry = CollectorRegistry()
         measures(registry)

@@ -29,6 +29,7 @@ from pipeline.core.effects import Effect
 from pipeline.core.events import CampaignsChanged, Event, ModelChanged
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.partition import ActiveRules, activate
+from pipeline.heartbeat import Heart
 from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.producers.collector import Collector, CollectorOptions, Keys
 from pipeline.producers.relay.carry import Carrier
@@ -91,6 +92,8 @@ class App:
         self.code_secret = (settings.code_secret or DEMO_SECRET).encode()
         self.backend = open_backend(settings)
         self.registry: CollectorRegistry = observe.new_registry()
+        self.process = observe.ProcessMeasures(self.registry)
+        self.process.watch_disk(Path(settings.data))
         self._appenders: dict[str, Appender] = {}
 
     @cached_property
@@ -174,6 +177,15 @@ class App:
             observe.DeliverMeasures(self.registry),
             source("deliver"),
         )
+
+    def heart(self) -> Heart | None:
+        """Sends heartbeats through the pipeline; None: they are switched off."""
+        every_seconds = self.settings.heartbeat_seconds
+        if not every_seconds:
+            return None
+        # Past any spool: it is the log that is to be watched.
+        appender, measures = self.appender("heartbeat"), observe.HeartMeasures(self.registry)
+        return Heart(appender, self.backend.reader, self.codec, source("collect"), wall_ms, every_seconds, measures)
 
     def health(self) -> Any:
         """/metrics, /healthz and /readyz of a role that has no other pages."""

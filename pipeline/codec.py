@@ -42,6 +42,7 @@ CONTROLS: tuple[type, ...] = (
     events.ModelChanged,
     events.Tick,
     events.Continue,
+    events.Heartbeat,
     events.ImportStarted,
     events.ImportEnded,
 )

@@ -68,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Records a worker steps and commits at once, at most."""
     cached_subjects: Annotated[int, msgspec.Meta(ge=0)] = 50_000
     """Subjects a worker keeps in memory per partition."""
+    heartbeat_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10
+    """How often a heartbeat runs through every partition, by which alerts see that the pipeline lives; 0: never."""
     kafka_security_protocol: str = ""
     """Passed to Kafka clients: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
     kafka_sasl_mechanism: str = ""

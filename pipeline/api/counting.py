@@ -7,9 +7,12 @@ figures of a large log rise for a while and are then exact.
 import threading
 from collections.abc import Mapping
 
+import msgspec
+
 from pipeline.backends.contract import Reader
 from pipeline.codec import Codec, Undecodable
 from pipeline.core.effects import ChatPrompt, Voucher
+from pipeline.core.partition import PartitionState
 
 Counts = Mapping[str, int]
 """Figures by name: events, customers, lapsed, won_back, vouchers, prompts."""
@@ -29,12 +32,12 @@ class LogCounts:
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, reader: Reader) -> Counts:
-        """The figures now; `events` is how many records were written. Raises Unavailable."""
+        """The figures now; `events` is how many records were written, heartbeats aside. Raises Unavailable."""
         with self._one_at_a_time:
             for topic in COUNTED:
                 for partition in range(reader.topic_partitions(topic)):
                     self._count(reader, topic, partition)
-            events = sum(reader.end_offset("events", p) for p in range(reader.partitions()))
+            events = sum(_events(reader, partition) for partition in range(reader.partitions()))
             return {"events": events, **self._found}
 
     def _count(self, reader: Reader, topic: str, partition: int) -> None:
@@ -46,3 +49,9 @@ class LogCounts:
             except Undecodable:
                 continue  # the tail says so
             self._found[NAMES[topic]] += isinstance(effect, COUNTED[topic])
+
+
+def _events(reader: Reader, partition: int) -> int:
+    stored = reader.partition_state(partition)
+    heartbeats = msgspec.msgpack.decode(stored, type=PartitionState).heartbeats if stored else 0
+    return reader.end_offset("events", partition) - heartbeats

@@ -207,6 +207,9 @@ class Reader(Protocol):
         """The stored next offset of a partition of `events` and its rules (`core.partition.ActiveRules`), of one
         moment; None: nothing is stored."""
 
+    def partition_state(self, partition: int) -> bytes | None:
+        """The partition's own stored state (`core.partition.PartitionState`); None: nothing is stored."""
+
     def end_offset(self, topic: str, partition: int) -> int:
         """The next offset to be written (read_committed)."""
 

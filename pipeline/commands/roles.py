@@ -49,9 +49,11 @@ def up(config: Config = None, data: Data = None, host: Host = None, port: Port =
             listening = running.serve(application, settings.host, settings.port)
             running.thread("work", lambda stop: work_until(app, stop))
             running.thread("deliver", app.deliverer().run)
+            begin_heart(app, running, "collect", "serve", "work", "deliver")
             console.print(f"Rapport is up: http://{settings.host}:{listening} (metrics: /metrics)", soft_wrap=True)
             if settings.log:
                 running.thread("relay", lambda stop: relay_until(app, stop))
+                app.process.runs("relay")
             running.wait()
 
 
@@ -64,6 +66,7 @@ def collect(config: Config = None, data: Data = None, metrics_port: MetricsPort 
         with signals(running):
             if not once_reachable(running.stop, app.backend.ensure_topics):
                 return
+            begin_heart(app, running, "collect")
             application = Together(app.collector(), app.health())
             port = running.serve(application, settings.host, metrics_port or 0)
             console.print(f"Collecting on http://{settings.host}:{port}")
@@ -79,6 +82,7 @@ def serve(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
         with signals(running):
             if not once_reachable(running.stop, app.backend.ensure_topics):
                 return
+            app.process.runs("serve")
             port = running.serve(app.measured(running.closing(app.api())), settings.host, metrics_port or 0)
             console.print(f"Serving on http://{settings.host}:{port}")
             running.wait()
@@ -121,8 +125,18 @@ def _alone(
             return
         port = running.serve(app.health(), app.settings.host, metrics_port or 0)
         running.thread(role, work)
+        app.process.runs(role)
         console.print(f"Running {role}; metrics on http://{app.settings.host}:{port}/metrics")
         running.wait()
+
+
+def begin_heart(app: App, running: Running, *roles: str) -> None:
+    """Say which roles run here and, since one of them is the door where events come in, send heartbeats from it."""
+    for role in roles:
+        app.process.runs(role)
+    heart = app.heart()
+    if heart is not None:
+        running.thread("heartbeat", heart.run)
 
 
 def work_until(app: App, stop: threading.Event) -> None:

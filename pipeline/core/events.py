@@ -255,6 +255,14 @@ class Continue(msgspec.Struct, frozen=True, kw_only=True):
     received_at: int
 
 
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """To every partition, from the door: when this was written. It decides nothing; that it came through says that
+    whatever stands before it has been decided."""
+
+    source: str
+    received_at: int
+
+
 class ImportStarted(msgspec.Struct, frozen=True, kw_only=True):
     """To every partition: history follows; until `ImportEnded` timers fire by the time of that history."""
 
@@ -286,7 +294,7 @@ Internal = (
 )
 """What one subject (or a role) tells another; no client can write these."""
 
-Control = CampaignsChanged | ModelChanged | Tick | Continue | ImportStarted | ImportEnded
+Control = CampaignsChanged | ModelChanged | Tick | Continue | Heartbeat | ImportStarted | ImportEnded
 """What concerns a whole partition; their key is empty."""
 
 Input = Clickstream | Purchase | Chat | Customer

@@ -4,6 +4,7 @@ Laws of time (DESIGN: time is data):
 - The clock is the greatest `received_at` accepted. A jump of more than an hour ahead needs a second source in the
   log, so that one broken host cannot move it; until then the record is taken as of the clock.
 - Messages between subjects carry the time of the step that caused them and move nothing.
+- A heartbeat moves nothing and lets nothing fire: without it the same is decided.
 - While history is imported, timers fire by the time of that history, however far ahead the clock is.
 """
 
@@ -17,6 +18,7 @@ from pipeline.core.events import (
     Customer,
     EffectDelivered,
     Event,
+    Heartbeat,
     ImportEnded,
     ImportStarted,
     ModelChanged,
@@ -57,6 +59,10 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     core_version: int = CORE_VERSION
     peopled: bool = False
     """Whether it has seen a record of a subject; before, there is nobody to show new rules to."""
+    heartbeat_at: int = 0
+    """`received_at` of the last heartbeat that came through; 0: none yet."""
+    heartbeats: int = 0
+    """How many came through: they are no events."""
 
 
 class ActiveRules(msgspec.Struct, frozen=True, array_like=True):
@@ -71,6 +77,8 @@ class ActiveRules(msgspec.Struct, frozen=True, array_like=True):
 def advance(state: PartitionState, event: Event) -> PartitionState:
     """The partition's state once `event` is reached: clock, import window, a sweep begun."""
     match event:
+        case Heartbeat():
+            return msgspec.structs.replace(state, heartbeat_at=event.received_at, heartbeats=state.heartbeats + 1)
         case ImportStarted():
             return msgspec.structs.replace(state, import_id=event.import_id, import_clock=event.first_at)
         case ImportEnded() if state.import_id not in ("", event.import_id):

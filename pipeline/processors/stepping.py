@@ -23,6 +23,7 @@ from pipeline.core.events import (
     EventForwarded,
     Forwarded,
     HandedOver,
+    Heartbeat,
     Input,
     Internal,
     ModelChanged,
@@ -84,6 +85,8 @@ class PartitionRun:
         self.state = state
         self.continuing = False
         """A `Continue` of ours is on its way."""
+        self.stirred = False
+        """Whether the last batch held more than heartbeats."""
         self._active = active
         self._active_changed = offset is None
         self._rules_of = rules_of
@@ -95,12 +98,17 @@ class PartitionRun:
     def step(self, records: Sequence[LogRecord], next_offset: int, codec: Codec, load: Load, outbox: Outbox) -> None:
         """Step all records of one batch. Raises StoreMoved, or Unavailable from the store."""
         decoded = [_decoded(record, codec) for record in records]
+        self.stirred = False
         self._fetch([record.key.decode("utf-8", "replace") for record in records if record.key], load)
         for record, event in zip(records, decoded, strict=True):
             if isinstance(event, str):
+                self.stirred = True
                 self._set_aside(record, event, outbox)
                 continue
             self.state = law.advance(self.state, event)
+            if isinstance(event, Heartbeat):
+                continue
+            self.stirred = True
             cause = Cause(record, law.time_of(self.state, event))
             if isinstance(event, Control):
                 self._control(event, cause, load, outbox)

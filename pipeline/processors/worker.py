@@ -79,7 +79,7 @@ class Worker:
         self._rules_of = partial(rules_of, code_secret=options.code_secret, redeemable=options.redeemable)
         self._runs: dict[int, PartitionRun] = {}
         self._heard: dict[int, int] = {}
-        """Wall time of the last record or tick, by partition."""
+        """Wall time of the last record or tick, by partition; heartbeats leave a partition quiet."""
         self._continued: dict[int, int] = {}
         """Wall time of the last `Continue`."""
         self._stopped: dict[int, int] = {}
@@ -217,7 +217,8 @@ class Worker:
         for number, records in by_partition.items():
             run = self._runs[number]
             run.committed(self._options.cached_subjects)
-            self._heard[number] = now
+            if run.stirred:
+                self._heard[number] = now
             self._measures.stepped(number, records[-1], run.state.clock, now)
             if self._stopped.pop(number, 0):
                 log.info("partition %d goes on", number)

@@ -34,6 +34,14 @@ def test_what_was_committed_is_loaded_at_once(store: Store) -> None:
     assert store.load(0, ["u:1"]).subjects == {"u:1": None}, "partitions do not share subjects"
 
 
+def test_a_reader_sees_a_partition_s_own_state(store: Store, backend: Backend) -> None:
+    reader = backend.reader()
+    assert reader.partition_state(1) is None
+    store.commit([change(1, None, 7, state=b"S")])
+    assert (reader.partition_state(1), reader.partition_state(0)) == (b"S", None)
+    reader.close()
+
+
 def test_rules_stay_when_a_change_has_none(store: Store) -> None:
     store.commit([change(0, None, 1, rules=b"R1")])
     store.commit([change(0, 1, 2, rules=None)])

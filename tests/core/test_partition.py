@@ -9,6 +9,7 @@ from pipeline.core.events import (
     CampaignsChanged,
     Clickstream,
     Event,
+    Heartbeat,
     ImportEnded,
     ImportStarted,
     ModelChanged,
@@ -67,6 +68,19 @@ def after(*events: Event) -> PartitionState:
 )
 def test_the_clock(events: list[Event], clock: int) -> None:
     assert after(*events).clock == clock
+
+
+@pytest.mark.parametrize("at", [0, NOON - HOUR, NOON + 1, NOON + 10 * HOUR])
+def test_a_heartbeat_is_noted_and_moves_nothing(at: int) -> None:
+    before = after(click(NOON), click(NOON + 9 * HOUR))
+    beaten = advance(before, Heartbeat(source="collect@two", received_at=at))
+    assert (beaten.heartbeat_at, beaten.heartbeats) == (at, 1)
+    assert msgspec.structs.replace(beaten, heartbeat_at=0, heartbeats=0) == before
+
+
+def test_a_partition_that_only_has_heartbeats_has_nobody_to_show_new_rules_to() -> None:
+    beat = Heartbeat(source="collect@one", received_at=NOON)
+    assert after(beat, CampaignsChanged(version=1, campaigns=b"[]", received_at=NOON)).sweep_after is None
 
 
 def test_a_record_is_taken_as_of_a_clock_that_does_not_believe_it() -> None:

@@ -17,9 +17,10 @@ from simulation.memory import EVENTS, Crash, MemoryLog, MemoryStore, MemoryWork
 from pipeline import campaigns
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
-from pipeline.core.events import CampaignsChanged, Input, ModelChanged, Tick
+from pipeline.core.events import CampaignsChanged, Heartbeat, Input, ModelChanged, Tick
 from pipeline.core.identifiers import customer_key
 from pipeline.core.lapse_model import DAY_MS, LapseModel
+from pipeline.core.partition import PartitionState
 from pipeline.processors.measures import Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.producers.replay import segment
@@ -188,3 +189,24 @@ def test_the_simulation_can_fail() -> None:
     log, _ = disturbed(1, shoppers(1, 600), rate=0.12, work=Forgetful)
     again, _ = decided_again(log, 100)
     assert effects(log) != effects(again)
+
+
+def test_with_heartbeats_anywhere_the_same_is_decided(seed: int) -> None:
+    rng = Random(seed)
+    log, _ = disturbed(seed, shoppers(seed, 800), rate=0.02)
+    plain, plain_store = decided_again(log, 500)
+    beaten = MemoryLog(PARTITIONS)
+    for number in range(PARTITIONS):
+        for record in log.records[EVENTS, number]:
+            if rng.random() < 0.3:
+                beat = Heartbeat(source="collect@one", received_at=START_MS + rng.randrange(10**12))
+                beaten.append([NewRecord(EVENTS, b"", CODEC.encode(beat), partition=number)])
+            beaten.append([NewRecord(EVENTS, record.key, record.value, partition=number)])
+    again, store = decided_again(beaten, 7)
+    assert effects(again) == effects(plain)
+    assert (store.subjects, store.timers) == (plain_store.subjects, plain_store.timers)
+    for number in range(PARTITIONS):
+        state = msgspec.msgpack.decode(store.states[number], type=PartitionState)
+        assert state.heartbeats == len(beaten.records[EVENTS, number]) - len(log.records[EVENTS, number]) > 0
+        without = msgspec.structs.replace(state, heartbeat_at=0, heartbeats=0)
+        assert msgspec.msgpack.encode(without) == plain_store.states[number]

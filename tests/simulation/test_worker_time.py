@@ -7,9 +7,9 @@ from simulation.test_simulation import CODEC, never, rules
 
 from pipeline.backends.contract import NewRecord
 from pipeline.core import partition as law
-from pipeline.core.events import Clickstream, Continue, Tick
+from pipeline.core.events import Clickstream, Continue, Heartbeat, Tick
 from pipeline.processors.measures import Unmeasured
-from pipeline.processors.worker import CONTINUE_AGAIN_AFTER_MS, Worker, WorkerOptions
+from pipeline.processors.worker import CONTINUE_AGAIN_AFTER_MS, TICK_AT_LEAST_EVERY_MS, Worker, WorkerOptions
 
 NOON = 1_800_000_000_000
 HOUR = 3_600_000
@@ -62,6 +62,23 @@ def test_a_broken_host_gets_no_second_voice(ahead: int) -> None:
     click(log, NOON + ahead)
     running.turn(0)
     assert (running.clocks(), of_kind(log, Tick)) == ({0: NOON}, 0)
+
+
+def test_heartbeats_leave_a_partition_quiet_which_ticks_then_move_on() -> None:
+    log, store, hands = MemoryLog(1), MemoryStore(), Hands()
+    running = started(log, store, hands)
+    click(log, NOON)
+    running.turn(0)
+    for _ in range(4):
+        hands.now += TICK_AT_LEAST_EVERY_MS // 3
+        beat = Heartbeat(source="collect@one", received_at=hands.now)
+        log.append([NewRecord(EVENTS, b"", CODEC.encode(beat), partition=0)])
+        assert running.turn(0)
+        running.turn(0)
+    assert of_kind(log, Tick) == 1
+    state = msgspec.msgpack.decode(store.states[0], type=law.PartitionState)
+    assert (state.heartbeat_at, state.heartbeats) == (hands.now, 4)
+    assert running.clocks()[0] < hands.now
 
 
 class Lossy(MemoryWork):

@@ -59,6 +59,12 @@ class KafkaRedisReader:
             )
         return stored_offset(offset, partition), rules or None
 
+    def partition_state(self, partition: int) -> bytes | None:
+        """The partition's own state. Raises Unavailable."""
+        with self._redis.errors():
+            state: bytes | None = self._redis.client().get(self._keys.of(partition, "state"))
+        return state
+
     def end_offset(self, topic: str, partition: int) -> int:
         """The last stable offset: beyond it stands nothing that may be read yet."""
         return self._watermarks(topic, partition)[1]

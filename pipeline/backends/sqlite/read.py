@@ -1,10 +1,11 @@
 """Reading the embedded log and store: only what is committed, from any process."""
 
 import sqlite3
+from typing import Any
 
 import msgspec
 
-from pipeline.backends.contract import LogRecord
+from pipeline.backends.contract import LogRecord, Unavailable
 from pipeline.backends.sqlite.append import Appended
 from pipeline.core.partitioner import partition_of
 
@@ -47,32 +48,32 @@ class EmbeddedReader:
 
     def subject(self, key: str) -> tuple[int | None, bytes | None]:
         """The stored offset of its partition and its state, of one moment."""
-        row = self._connection.execute(
+        row = self._row(
             "SELECT p.next_offset, s.state FROM partitions p"
             " LEFT JOIN subjects s ON s.partition=p.partition AND s.key=? WHERE p.partition=?",
-            (key, self.partition_of(key)),
-        ).fetchone()
+            key,
+            self.partition_of(key),
+        )
         return (int(row[0]), row[1]) if row else (None, None)
 
     def stored(self, partition: int) -> tuple[int | None, bytes | None]:
         """The stored offset of a partition and its rules."""
-        row = self._connection.execute(
-            "SELECT next_offset, rules FROM partitions WHERE partition=?", (partition,)
-        ).fetchone()
+        row = self._row("SELECT next_offset, rules FROM partitions WHERE partition=?", partition)
         return (int(row[0]), row[1] or None) if row else (None, None)
+
+    def partition_state(self, partition: int) -> bytes | None:
+        """The partition's own state."""
+        row = self._row("SELECT state FROM partitions WHERE partition=?", partition)
+        return bytes(row[0]) if row else None
 
     def start_offset(self, topic: str, partition: int) -> int:
         """The first offset the log still has."""
-        row = self._connection.execute(
-            "SELECT min(offset) FROM records WHERE topic=? AND partition=?", (topic, partition)
-        ).fetchone()
+        row = self._row("SELECT min(offset) FROM records WHERE topic=? AND partition=?", topic, partition)
         return self.end_offset(topic, partition) if row[0] is None else int(row[0])
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The next offset to be written."""
-        row = self._connection.execute(
-            "SELECT next_offset FROM heads WHERE topic=? AND partition=?", (topic, partition)
-        ).fetchone()
+        row = self._row("SELECT next_offset FROM heads WHERE topic=? AND partition=?", topic, partition)
         return int(row[0]) if row else 0
 
     def read(
@@ -93,3 +94,9 @@ class EmbeddedReader:
     def close(self) -> None:
         """Let go."""
         self._connection.close()
+
+    def _row(self, sql: str, *values: object) -> Any:
+        try:
+            return self._connection.execute(sql, values).fetchone()
+        except sqlite3.Error as problem:
+            raise Unavailable(f"the embedded log and store cannot be read: {problem}") from problem
