@@ -5,6 +5,7 @@ names and the same fields in the same order. Nothing here asks a registry: ids c
 the mapping given (`SCHEMA_REGISTRY_URL` is resolved once, at the door).
 """
 
+import contextlib
 import io
 import json
 import struct
@@ -54,6 +55,7 @@ EFFECTS: tuple[type, ...] = (
     effects.Task,
     effects.Decision,
     effects.DeadLetter,
+    effects.DeadLetterReplayed,
 )
 TYPES: dict[str, type] = {cls.__name__: cls for cls in (*INPUTS, *INTERNALS, *CONTROLS, *EFFECTS)}
 
@@ -165,3 +167,21 @@ class Codec:
         if body.tell() != len(data):
             raise Undecodable(f"not a {name}: {len(data) - body.tell()} bytes too many")
         return record
+
+    def decode_partly(self, data: bytes) -> tuple[str, dict[str, Any]]:
+        """For people who look at what cannot be decoded: the record type its header names ("" if none), and the
+        fields up to the first that cannot be read."""
+        if len(data) < _HEADER.size or data[0] != 0:
+            return "", {}
+        known = self._readers.get(_HEADER.unpack_from(data)[1])
+        if known is None:
+            return "", {}
+        name, _, schema = known
+        for count in range(len(schema["fields"]), 0, -1):
+            beginning = fastavro.parse_schema(
+                {"type": "record", "name": f"{name}Beginning", "fields": schema["fields"][:count]}
+            )
+            with contextlib.suppress(Exception):
+                values: Any = fastavro.schemaless_reader(io.BytesIO(data[_HEADER.size :]), beginning, None)
+                return name, values
+        return name, {}

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from pipeline.backends.contract import NewRecord
-from pipeline.core.effects import TOPIC_OF, DeadLetter, Effect
+from pipeline.core.effects import TOPIC_OF, DeadLetter, DeadLetterReplayed, Effect
 from pipeline.core.events import Event
 
 
@@ -30,7 +30,7 @@ def effect_record(effect: Effect, codec: Encodes) -> NewRecord:
 
 
 def _addressed(effect: Effect) -> tuple[bytes, int]:
-    if isinstance(effect, DeadLetter):
+    if isinstance(effect, DeadLetter | DeadLetterReplayed):
         return effect.key, effect.at
     return effect.customer.encode(), effect.decided_at
 

@@ -19,6 +19,7 @@ from pipeline.core.effects import (
     TOPIC_OF,
     ChatPrompt,
     DeadLetter,
+    DeadLetterReplayed,
     Decision,
     Effect,
     Voucher,
@@ -198,7 +199,7 @@ class WorkerMeasures:
                 self._dead.labels(dead_letter_reason(effect.reason)).inc()
             elif isinstance(effect, Decision):
                 self._decisions.labels(effect.campaign, effect.outcome, named_reason(effect.reason)).inc()
-            else:
+            elif not isinstance(effect, DeadLetterReplayed):
                 topic = TOPIC_OF[type(effect)]
                 self._effects.labels(topic, effect.campaign).inc()
                 late_ms = now_ms - effect.decided_at

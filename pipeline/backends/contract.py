@@ -119,6 +119,16 @@ class Appender(Protocol):
         """Flush and let go."""
 
 
+class SoleAppender(Protocol):
+    """What one process at a time writes with: whoever opens it anew ends the other's, or is refused."""
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        """All of them or none, and only while nobody else has opened it. Raises Unavailable or Refused."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
 class WorkerLog(Protocol):
     """The worker's side of the log: steps 1 and 5."""
 
@@ -233,6 +243,10 @@ class Backend(Protocol):
     """A log and a store, opened from the settings."""
 
     def appender(self, role: str) -> Appender: ...
+    def sole_appender(self, role: str) -> SoleAppender:
+        """What was appended with it before stands in the log by the time it is returned. Raises Unavailable or
+        Refused."""
+
     def worker(self) -> tuple[WorkerLog, Store]: ...
     def reader(self) -> Reader: ...
     def keys(self, partition: int) -> Iterator[str]:

@@ -72,14 +72,15 @@ def _print_view(view: dict[str, Any], indent: int = 0) -> None:
                 write_line(f"{'  ' * (indent + 1)}- {json.dumps(part, ensure_ascii=False)}")
         elif name.endswith("_at") and isinstance(value, int):
             if value:
-                write_line(f"{'  ' * indent}{name.removesuffix('_at')}: {_when(value)}")
+                write_line(f"{'  ' * indent}{name.removesuffix('_at')}: {when(value)}")
         elif isinstance(value, bool):
             write_line(f"{'  ' * indent}{name}: {'yes' if value else 'no'}")
         elif value not in ("", None, [], {}):
             write_line(f"{'  ' * indent}{name}: {value}")
 
 
-def _when(at_ms: int) -> str:
+def when(at_ms: int) -> str:
+    """A moment as people read it, UTC."""
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -176,7 +177,7 @@ def _in_words(line: dict[str, Any]) -> str:
     what = line.get("event") or line.get("type") or line.get("outcome") or ""
     rest = [f"{name}={line[name]}" for name in _WORTH_SAYING if line.get(name)]
     who = line["customer"] or f"partition {line['partition']}"
-    said = [_when(at) if at else "–", f"{line.get('record', 'undecodable'):18}", who, what, *rest]
+    said = [when(at) if at else "–", f"{line.get('record', 'undecodable'):18}", who, what, *rest]
     return "  ".join(part for part in said if part)
 
 

@@ -132,6 +132,17 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
+class DeadLetterReplayed(msgspec.Struct, frozen=True, kw_only=True):
+    """Know that this dead letter's record was put back on its topic: it is never put back twice."""
+
+    id: str
+    """The dead letter's id."""
+    topic: str
+    partition: int
+    key: bytes
+    at: int
+
+
 class Send(msgspec.Struct, frozen=True):
     """Tell another subject: append `message` to `events` under the key `to`."""
 
@@ -147,7 +158,7 @@ class Forward(msgspec.Struct, frozen=True):
     trust: Trust
 
 
-Effect = Voucher | VoucherRevoked | ChatPrompt | Message | Task | Decision | DeadLetter
+Effect = Voucher | VoucherRevoked | ChatPrompt | Message | Task | Decision | DeadLetter | DeadLetterReplayed
 Output = Effect | Send | Forward
 
 
@@ -170,4 +181,5 @@ TOPIC_OF: dict[type, str] = {
     Task: "tasks",
     Decision: "decisions",
     DeadLetter: "dead-letters",
+    DeadLetterReplayed: "dead-letters",
 }

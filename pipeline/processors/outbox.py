@@ -15,7 +15,7 @@ EVENTS = "events"
 MAX_RECORD_BYTES = 900_000
 """Key and value: below the million a broker takes with everything around them. The same on every log, since a record
 that one log takes and another refuses would be decided differently."""
-_SET_ASIDE_BYTES = 512_000
+SET_ASIDE_BYTES = 512_000
 _KEY_BYTES = 4_096
 _REASON_CHARACTERS = 1_000
 
@@ -87,6 +87,6 @@ def dead_letter(record: LogRecord, reason: str, *timer_of: str) -> DeadLetter:
         offset=record.offset,
         reason=reason[:_REASON_CHARACTERS],
         key=record.key[:_KEY_BYTES],
-        value=record.value[:_SET_ASIDE_BYTES],
+        value=record.value[:SET_ASIDE_BYTES],
         at=record.timestamp,
     )

@@ -3,7 +3,8 @@
     KafkaRedis("host:9092", "redis://host:6379").worker()
 
 Each file has its part: `cluster` makes Kafka's clients, `topics` creates and identifies, `appender` is what
-producers write with, `log` what a worker polls and publishes with, `connection` the way to Redis, `scripts` what
+producers write with, `log` what a worker polls and publishes with, `sole` what one process at a
+time writes with, `connection` the way to Redis, `scripts` what
 runs there atomically, `store` subjects and offsets, `reader` what answers questions, `snapshot` backup and
 restore. The law of them all is the commit contract in `pipeline.backends`.
 """
@@ -21,6 +22,7 @@ from pipeline.backends.kafka_redis.cluster import EVENTS, Cluster
 from pipeline.backends.kafka_redis.connection import Connection
 from pipeline.backends.kafka_redis.log import SESSION_TIMEOUT_MS, KafkaWorkerLog
 from pipeline.backends.kafka_redis.reader import KafkaRedisReader
+from pipeline.backends.kafka_redis.sole import KafkaSoleAppender
 from pipeline.backends.kafka_redis.store import Keys, RedisStore
 
 __all__ = ["KafkaRedis"]
@@ -65,6 +67,10 @@ class KafkaRedis:
     def appender(self, role: str) -> KafkaAppender:
         """What a producer of this role writes with."""
         return KafkaAppender(self._cluster, role, delivery_timeout_ms=self._delivery_timeout_ms)
+
+    def sole_appender(self, role: str) -> KafkaSoleAppender:
+        """A writer that fences the one of this role before it. Raises Unavailable."""
+        return KafkaSoleAppender(self._cluster, role)
 
     def worker(self) -> tuple[KafkaWorkerLog, RedisStore]:
         """A new member of the group, and the store."""

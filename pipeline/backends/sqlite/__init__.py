@@ -10,10 +10,11 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
-from pipeline.backends.contract import LogRecord, Refused, Unavailable
+from pipeline.backends.contract import LogRecord, NewRecord, Refused, Unavailable
 from pipeline.backends.sqlite.append import Appended, GroupCommit
 from pipeline.backends.sqlite.read import EmbeddedReader
 from pipeline.backends.sqlite.schema import ALL_TABLES, TABLES, connect
@@ -63,6 +64,16 @@ class Embedded:
         appender = GroupCommit(connect(self.path / FILE), self._count, self._write_lock, self._appended)
         self._appenders.append(appender)
         return appender
+
+    def sole_appender(self, role: str) -> "Sole":
+        """A writer behind a lock of its own. Raises Refused while another process holds it."""
+        lock = (self.path / f"{role}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            lock.close()
+            raise Refused(f"{role}: another process does that on {self.path} right now; let it end") from problem
+        return Sole(self.appender(role), lock)
 
     def worker(self) -> tuple[EmbeddedWork, EmbeddedWork]:
         """The one worker of the file, log and store in one. Raises Refused if there is one already."""
@@ -173,6 +184,22 @@ class Embedded:
         for appender in self._appenders:
             appender.close()
         self._connection.close()
+
+
+class Sole:
+    """Implements `contract.SoleAppender`: one commit for each `append`, under a lock that ends with the process."""
+
+    def __init__(self, appender: GroupCommit, lock: IO[str]) -> None:
+        self._appender = appender
+        self._lock = lock
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        """All in one commit. Raises Unavailable."""
+        self._appender.append(records)
+
+    def close(self) -> None:
+        """Let others in; the backend closes the writer."""
+        self._lock.close()
 
 
 def _row(record: LogRecord) -> tuple[str, int, int, bytes, bytes, bytes, int]:
