@@ -298,6 +298,8 @@ Control = CampaignsChanged | ModelChanged | Tick | Continue | Heartbeat | Import
 """What concerns a whole partition; their key is empty."""
 
 Input = Clickstream | Purchase | Chat | Customer
+TRACKED: tuple[type[Tracked], ...] = (Clickstream, Purchase, Chat, Customer)
+"""The types of `Input`."""
 Event = Input | Internal | Control
 
 

@@ -4,7 +4,8 @@
 `Rules` is everything a step may consult besides the state and the event.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -107,6 +108,9 @@ class Campaign(_Part, frozen=True, kw_only=True):
     """Higher ones are considered first."""
 
 
+When = TypeVar("When", WhenLapsed, WhenRegular, WhenHesitating)
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a step may consult besides the state and the event."""
 
@@ -118,6 +122,18 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     code_secret: bytes = b""
     redeemable: bool = True
     """False while the public demo secret mints the codes."""
+    by_kind: dict[type, list[tuple[Campaign, Any]]] = {}
+    """The campaigns by the kind of their `when`; filled in here, so that who waits for one kind passes no other."""
+
+    def __post_init__(self) -> None:
+        by_kind: dict[type, list[tuple[Campaign, Any]]] = {}
+        for campaign in self.campaigns:
+            by_kind.setdefault(type(campaign.when), []).append((campaign, campaign.when))
+        msgspec.structs.force_setattr(self, "by_kind", by_kind)
+
+    def waiting_for(self, kind: type[When]) -> Sequence[tuple[Campaign, When]]:
+        """Each campaign whose `when` is of this kind, with it, in the order in which they are considered."""
+        return self.by_kind.get(kind, ())
 
 
 def live(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:

@@ -250,7 +250,7 @@ def test_what_is_closed_is_bounded_and_the_oldest_goes_first():
 
 def test_what_is_none_of_its_business_changes_nothing():
     profile = holder()
-    assert vouchers.step(profile, click(), T0, RULES, []) == (profile.vouchers, ())
+    assert vouchers.step(profile, click(), T0, RULES, []) == (profile.vouchers, [])
     assert vouchers.step(profile, TimerDue(T0), T0, RULES, [LapseFired("o1")])[0] is profile.vouchers
 
 

@@ -2,7 +2,9 @@
 
 A feature is a module with `step(profile, event, now, rules, notes) -> (slice, outputs)`: it reads the whole profile
 and the notes of the features before it, and returns its own slice (the same object if nothing changed) and outputs:
-effects, messages and notes. One that waits for a moment says so by `due(profile) -> int` and stands in `WAITING`.
+effects, messages and notes. It is asked only about what it `HEARS` (types of events, and of notes of the features
+before it) and would make nothing of anything else. One that waits for a moment says so by `due(profile) -> int` and
+stands in `WAITING`.
 
 Only three things happen outside a feature, and here: a duplicate is stopped, a browser that belongs to somebody
 forwards what reaches it, and a browser nobody has heard of for long is forgotten.
@@ -12,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from pipeline.core.customer import (
     activity,
@@ -52,19 +54,19 @@ from pipeline.core.rules import Rules
 
 Step = Callable[[Profile, Stimulus, int, Rules, Sequence[Note]], tuple[Any, Sequence[Output | Note]]]
 
-FEATURES: tuple[tuple[str, Step], ...] = (
-    ("identity", identity.step),
-    ("consent", consent.step),
-    ("activity", activity.step),
-    ("purchases", purchases.step),
-    ("lapse", lapse.step),
-    ("lifecycle", lifecycle.step),
-    ("", regulars.step),
-    ("chat", chat.step),
-    ("decisions", decisions.step),
-    ("vouchers", vouchers.step),
+FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
+    ("identity", identity.HEARS, identity.step),
+    ("consent", consent.HEARS, consent.step),
+    ("activity", activity.HEARS, activity.step),
+    ("purchases", purchases.HEARS, purchases.step),
+    ("lapse", lapse.HEARS, lapse.step),
+    ("lifecycle", lifecycle.HEARS, lifecycle.step),
+    ("", regulars.HEARS, regulars.step),
+    ("chat", chat.HEARS, chat.step),
+    ("decisions", decisions.HEARS, decisions.step),
+    ("vouchers", vouchers.HEARS, vouchers.step),
 )
-"""The slice each owns ("": none), and in which order: a feature sees the slices and notes of those before it."""
+"""The slice each owns ("": none), what it hears, and in which order: it sees the slices and notes of those before."""
 
 WAITING: tuple[Callable[[Profile], int], ...] = (expiry.due, identity.due, lapse.due, chat.due, decisions.due)
 """When what waits for a moment is due next, epoch ms; 0: it waits for nothing."""
@@ -84,11 +86,11 @@ def step(
         profile = Profile(key, now)
     else:
         require(now >= profile.now, "time never goes back: now is the later of the record's and the profile's")
-        profile = replace(profile, now=now)
+        profile = replace(profile, now=now)  # a copy of this step's own: it is filled in, not copied once a slice
     event = _opened(event)
     if isinstance(event, Tracked):
         seen, is_new = dedup.passed(profile.dedup, event.message_id, now)
-        profile = replace(profile, dedup=seen)
+        force_setattr(profile, "dedup", seen)
         if not is_new:
             return profile, []
         if profile.identity.owner:
@@ -99,9 +101,9 @@ def step(
         if 0 < expiry.due(profile) <= now:
             return None, []
     elif isinstance(event, HandedOver) and event.history is not None:
-        profile = replace(profile, dedup=dedup.merged(profile.dedup, event.history.dedup, now))
+        force_setattr(profile, "dedup", dedup.merged(profile.dedup, event.history.dedup, now))
     had_owner = bool(profile.identity.owner)
-    profile, outputs = _stepped(profile, event, now, rules)
+    outputs = _stepped(profile, event, now, rules)
     if profile.identity.owner and not had_owner:
         profile = _stub(profile)
     return profile, outputs
@@ -117,16 +119,24 @@ def due(profile: Profile) -> int:
     return earliest
 
 
-def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> tuple[Profile, list[Output]]:
+def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> list[Output]:
+    """Put each feature's slice into `profile`, which is nobody else's yet; what is to be done."""
     notes: list[Any] = []
     outputs: list[Any] = []
-    for name, feature_step in FEATURES:
+    said: set[type] = {type(event)}
+    for name, hears, feature_step in FEATURES:
+        if hears.isdisjoint(said):
+            continue
         after, made = feature_step(profile, event, now, rules, notes)
-        if name and after is not getattr(profile, name):
-            profile = replace(profile, **{name: after})
+        if name:
+            force_setattr(profile, name, after)
         for one in made:
-            (notes if type(one) in _NOTES else outputs).append(one)
-    return profile, outputs
+            if type(one) in _NOTES:
+                notes.append(one)
+                said.add(type(one))
+            else:
+                outputs.append(one)
+    return outputs
 
 
 def _opened(event: Stimulus) -> Stimulus:

@@ -13,7 +13,16 @@ from msgspec.structs import replace
 
 from pipeline.core.customer.notes import Note
 from pipeline.core.effects import Output
-from pipeline.core.events import BROWSER, Clickstream, HandedOver, ProfileClaimed, Purchase, Stimulus, Tracked
+from pipeline.core.events import (
+    BROWSER,
+    TRACKED,
+    Clickstream,
+    HandedOver,
+    ProfileClaimed,
+    Purchase,
+    Stimulus,
+    Tracked,
+)
 from pipeline.core.limits import MAX_TEXT_CHARACTERS
 from pipeline.core.rules import Rules
 
@@ -28,6 +37,8 @@ MAX_SOURCE_CHARACTERS = 100
 MAX_QUANTITY = 1_000_000
 LOOKED_AT = frozenset({"Product Viewed", "Product Clicked", "Product Added"})
 """Events that show an interest in the product's category."""
+
+HEARS: frozenset[type] = frozenset({*TRACKED, ProfileClaimed, HandedOver})
 
 _VIEWED = "Product Viewed"
 _HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#@]*@)?(?:www\.)?([^/:?#]+)", re.IGNORECASE)

@@ -65,6 +65,8 @@ class Chatting(msgspec.Struct, frozen=True, array_like=True):
         return bool(self.open_conversation) and now - self.last_message_at < CONVERSATION_ENDS_AFTER_MS
 
 
+HEARS: frozenset[type] = frozenset({Clickstream, Purchase, Chat, TimerDue, HandedOver, EffectDelivered, RulesChanged})
+
 Stepped = tuple[Chatting, Sequence[Output | Note]]
 _Sign = tuple[str, dict[str, Fact]]
 """Reason and facts."""
@@ -104,9 +106,8 @@ def _on_click(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
     category, product_id = event.category[:MAX_TEXT_CHARACTERS], event.product_id[:MAX_TEXT_CHARACTERS]
     return own, [
         _candidate(profile, campaign, sign, category, product_id, event.anonymous_id)
-        for campaign in rules.campaigns
-        if isinstance(campaign.when, WhenHesitating)
-        and (sign := _looking_around(campaign.when, category, product_id, profile))
+        for campaign, when in rules.waiting_for(WhenHesitating)
+        if (sign := _looking_around(when, category, product_id, profile))
     ]
 
 
@@ -139,11 +140,9 @@ def _on_timer(profile: "Profile", now: int, rules: Rules) -> Stepped:
     rested = replace(own, idle_due=_next_idle(own.cart_touched, own.idle_due, rules))
     product_id = max(cart, key=lambda product: (cart[product].added_at, product))
     return rested, [
-        _candidate(profile, campaign, _idle(campaign.when, profile), cart[product_id].category, product_id, "")
-        for campaign in rules.campaigns
-        if isinstance(campaign.when, WhenHesitating)
-        and campaign.when.cart_idle_minutes
-        and own.cart_touched + campaign.when.cart_idle_minutes * MINUTE_MS == own.idle_due
+        _candidate(profile, campaign, _idle(when, profile), cart[product_id].category, product_id, "")
+        for campaign, when in rules.waiting_for(WhenHesitating)
+        if when.cart_idle_minutes and own.cart_touched + when.cart_idle_minutes * MINUTE_MS == own.idle_due
     ]
 
 
@@ -246,9 +245,7 @@ def _next_idle(touched: int, after: int, rules: Rules) -> int:
     """When the next campaign finds a cart idle that was touched then; 0: none does any more."""
     moments = [
         moment
-        for campaign in rules.campaigns
-        if isinstance(campaign.when, WhenHesitating)
-        and campaign.when.cart_idle_minutes
-        and (moment := touched + campaign.when.cart_idle_minutes * MINUTE_MS) > after
+        for _, when in rules.waiting_for(WhenHesitating)
+        if when.cart_idle_minutes and (moment := touched + when.cart_idle_minutes * MINUTE_MS) > after
     ]
     return min(moments, default=0)

@@ -28,6 +28,7 @@ WITHDRAWN_BY = {
 }
 """Clickstream events that take a permission back."""
 
+HEARS: frozenset[type] = frozenset({Clickstream, Customer, HandedOver})
 _NOTHING: tuple[()] = ()
 
 

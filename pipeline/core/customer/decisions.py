@@ -13,7 +13,7 @@ import msgspec
 from pipeline.core.customer.conditions import found, holds
 from pipeline.core.customer.notes import Candidate, Fact, Granted, LapseDisproved, Note, facts_json
 from pipeline.core.effects import NEXT_VISIT, ChatPrompt, Decision, Output
-from pipeline.core.events import HandedOver, RulesChanged, Stimulus, Tracked
+from pipeline.core.events import HandedOver, RulesChanged, Stimulus, TimerDue, Tracked
 from pipeline.core.identifiers import effect_id, stable_percent
 from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, Rules, WhenHesitating, WhenLapsed
 
@@ -27,6 +27,7 @@ PROMPT_LIVES_MS = 5 * 60_000
 SITE = "site"
 EMAIL = "email"
 
+HEARS: frozenset[type] = frozenset({Candidate, LapseDisproved, TimerDue, HandedOver, RulesChanged})
 _CONCERNS = (Candidate, LapseDisproved)
 Outcome = Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED"]
 

@@ -17,6 +17,7 @@ from pipeline.core.effects import Output, Send
 from pipeline.core.events import (
     BROWSER,
     SERVER,
+    TRACKED,
     VERIFIED,
     Customer,
     HandedOver,
@@ -48,6 +49,8 @@ _NOTHING: tuple[()] = ()
 _encode_history = msgspec.msgpack.Encoder().encode
 _encode_json = msgspec.json.Encoder().encode
 _decode_traits = msgspec.json.Decoder(dict[str, object]).decode
+
+HEARS: frozenset[type] = frozenset({*TRACKED, ProfileClaimed, HandedOver, TimerDue})
 
 Outcome = Literal["HANDED_OVER", "SHARED", "WITHHELD", "EMPTY"]
 Stepped = tuple["Identity", Sequence[Output | Note]]
@@ -105,6 +108,8 @@ def step(profile: "Profile", event: Stimulus, now: int, _rules: Rules, _notes: S
 def due(profile: "Profile") -> int:
     """When the earliest open claim expires."""
     browsers = profile.identity.browsers
+    if not browsers:
+        return 0
     return min((b.claimed_at + CLAIM_OPEN_MS for b in browsers.values() if b.status == "open"), default=0)
 
 

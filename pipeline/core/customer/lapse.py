@@ -35,6 +35,9 @@ SHOP_HORIZON_DAYS = 273
 """… within so many days: 39 weeks, the second half of CDNOW's record, over which the model was measured."""
 
 
+HEARS: frozenset[type] = frozenset({TimerDue, Purchase, HandedOver, RulesChanged, Ordered, OrderCancelled})
+
+
 class Lapse(msgspec.Struct, frozen=True, array_like=True):
     """Slice of the profile."""
 
@@ -77,9 +80,8 @@ def due(profile: "Profile") -> int:
 def _terms(rules: Rules) -> Iterator[tuple[str, float, int]]:
     """Every rule: its name, threshold, horizon in days."""
     yield "", SHOP_THRESHOLD, SHOP_HORIZON_DAYS
-    for campaign in rules.campaigns:
-        if isinstance(campaign.when, WhenLapsed):
-            yield campaign.name, campaign.when.threshold, campaign.when.horizon_days
+    for campaign, when in rules.waiting_for(WhenLapsed):
+        yield campaign.name, when.threshold, when.horizon_days
 
 
 def _fired(profile: "Profile", now: int, rules: Rules) -> tuple[Lapse, Sequence[Output | Note]]:

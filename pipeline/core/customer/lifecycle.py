@@ -51,6 +51,9 @@ STAGES: dict[str, dict[str, str]] = {
 """What happens → from which stage → to which. "looks" also stands for a cart that was emptied."""
 
 BUYERS = frozenset({"buyer", "repeat", "lapsed", "won_back"})
+HEARS: frozenset[type] = frozenset(
+    {Clickstream, Purchase, HandedOver, Ordered, OrderCancelled, LapseFired, LapseDisproved}
+)
 _NOTHING: tuple[()] = ()
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 MAX_CATEGORIES = 100
+HEARS: frozenset[type] = frozenset({Purchase, HandedOver})
 
 _NOTHING: tuple[()] = ()
 

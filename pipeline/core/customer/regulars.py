@@ -15,6 +15,8 @@ from pipeline.core.rules import Rules, WhenRegular
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
+HEARS: frozenset[type] = frozenset({Ordered})
+
 
 def step(
     profile: "Profile", _event: Stimulus, _now: int, rules: Rules, notes: Sequence[Note]
@@ -32,10 +34,10 @@ def _candidates(profile: "Profile", order: Ordered, rules: Rules) -> list[Output
         Candidate(
             campaign=campaign.name,
             occasion=order.order_id,
-            reason=f"regular buyer: {count} orders, a multiple of {campaign.when.every_orders}",
+            reason=f"regular buyer: {count} orders, a multiple of {when.every_orders}",
             facts=facts_json({"orders": count, "category": most_bought(profile)}),
             category=most_bought(profile),
         )
-        for campaign in rules.campaigns
-        if isinstance(campaign.when, WhenRegular) and count and count % campaign.when.every_orders == 0
+        for campaign, when in rules.waiting_for(WhenRegular)
+        if count and count % when.every_orders == 0
     ]

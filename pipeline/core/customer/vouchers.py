@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.core.customer.conditions import main_currency, most_bought
-from pipeline.core.customer.notes import Granted, LapseDisproved, Note, Ordered
+from pipeline.core.customer.notes import Granted, LapseDisproved, Note, OrderCancelled, Ordered
 from pipeline.core.effects import Output, Send, Voucher, VoucherRevoked
 from pipeline.core.events import (
     EffectDelivered,
@@ -69,7 +69,9 @@ class Vouchers(msgspec.Struct, frozen=True, array_like=True):
 
 Outputs = list[Output | Note]
 
-_TOLD_BY = (EffectDelivered, VoucherRedeemed, HandedOver, Purchase)
+HEARS: frozenset[type] = frozenset(
+    {EffectDelivered, VoucherRedeemed, HandedOver, Purchase, Granted, Ordered, OrderCancelled, LapseDisproved}
+)
 
 
 def step(
@@ -77,8 +79,6 @@ def step(
 ) -> tuple[Vouchers, Sequence[Output | Note]]:
     """Mint what was granted, follow what becomes of it, take back what should not have been."""
     own = profile.vouchers
-    if not notes and not isinstance(event, _TOLD_BY):
-        return own, ()
     held = dict(own.held)
     outputs: Outputs = []
     if isinstance(event, EffectDelivered):
