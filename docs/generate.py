@@ -17,7 +17,7 @@ import msgspec
 import typer
 from prometheus_client import CollectorRegistry
 
-from pipeline import observe
+from pipeline import observe, vitals
 from pipeline.__main__ import app as command_line
 from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, local_ids, schema_text
 from pipeline.core import rules
@@ -198,8 +198,8 @@ def metrics_page() -> str:
         ("serve", observe.ApiMeasures),
         ("deliver", observe.DeliverMeasures),
         ("relay", observe.RelayMeasures),
-        ("collect", observe.HeartMeasures),
-        ("every", observe.ProcessMeasures),
+        ("collect", vitals.HeartMeasures),
+        ("every", vitals.ProcessMeasures),
     ):
         registry = CollectorRegistry()
         measures(registry)

@@ -15,7 +15,7 @@ import msgspec
 from prometheus_client import CollectorRegistry
 
 from pipeline import campaigns as campaign_files
-from pipeline import observe
+from pipeline import observe, vitals
 from pipeline.api.application import Api
 from pipeline.api.feed import feed_path
 from pipeline.api.health import backend_problems, health_app
@@ -92,7 +92,7 @@ class App:
         self.code_secret = (settings.code_secret or DEMO_SECRET).encode()
         self.backend = open_backend(settings)
         self.registry: CollectorRegistry = observe.new_registry()
-        self.process = observe.ProcessMeasures(self.registry)
+        self.process = vitals.ProcessMeasures(self.registry)
         self.process.watch_disk(Path(settings.data))
         self._appenders: dict[str, Appender] = {}
 
@@ -184,7 +184,7 @@ class App:
         if not every_seconds:
             return None
         # Past any spool: it is the log that is to be watched.
-        appender, measures = self.appender("heartbeat"), observe.HeartMeasures(self.registry)
+        appender, measures = self.appender("heartbeat"), vitals.HeartMeasures(self.registry)
         return Heart(appender, self.backend.reader, self.codec, source("collect"), wall_ms, every_seconds, measures)
 
     def health(self) -> Any:

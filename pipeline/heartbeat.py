@@ -26,7 +26,7 @@ LOOK_SECONDS = 0.5
 
 
 class Measures(Protocol):
-    """Implemented by `pipeline.observe`."""
+    """Implemented by `pipeline.vitals`."""
 
     def watch(self, partition: int, age_seconds: Callable[[], float]) -> None:
         """The partition has a heartbeat now; how old it is, is asked whenever somebody wants to know."""

@@ -4,11 +4,9 @@ Wrapped around every stage (in, in progress, out by outcome and reason); the sta
 measures. One registry a process, made here and handed on: nothing is global.
 """
 
-import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -119,6 +117,12 @@ class WorkerMeasures:
             "rapport_worker_last_commit_timestamp_seconds", "Wall time.", ["partition"], registry=registry
         )
         self._timers = Gauge("rapport_worker_timers_pending", "Timers waiting.", ["partition"], registry=registry)
+        self._overdue = Gauge(
+            "rapport_worker_timers_overdue_seconds",
+            "How long ago the earliest timer that waits should have fired.",
+            ["partition"],
+            registry=registry,
+        )
         self._owned = Gauge("rapport_worker_partitions_owned", "Partitions owned.", registry=registry)
         self._recoveries = Counter(
             "rapport_worker_recoveries_total", "Batches thrown away.", ["reason"], registry=registry
@@ -168,7 +172,7 @@ class WorkerMeasures:
     def owned(self, partitions: Sequence[int]) -> None:
         """The gauges of partitions that went away go away."""
         self._owned.set(len(partitions))
-        for gauge in (self._lag, self._clock, self._last, self._timers, self._stopped):
+        for gauge in (self._lag, self._clock, self._last, self._timers, self._overdue, self._stopped):
             gauge.clear()
         for number in partitions:
             self.stopped(number, False)
@@ -188,9 +192,10 @@ class WorkerMeasures:
         self._clock.labels(label).set(clock_ms / 1000)
         self._last.labels(label).set(now_ms / 1000)
 
-    def timers(self, partition: int, pending: int) -> None:
-        """So many timers wait."""
+    def timers(self, partition: int, pending: int, overdue_ms: int) -> None:
+        """So many timers wait, and the earliest is so late."""
         self._timers.labels(str(partition)).set(pending)
+        self._overdue.labels(str(partition)).set(overdue_ms / 1000)
 
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
         """Effects are out."""
@@ -246,65 +251,6 @@ class RelayMeasures:
     def failed(self) -> None:
         """One batch was thrown away."""
         self._failures.inc()
-
-
-class HeartMeasures:
-    """Implements `pipeline.heartbeat.Measures`."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._age = Gauge(
-            "rapport_heartbeat_age_seconds",
-            "Since the last heartbeat that came through the log, the worker and the store was written.",
-            ["partition"],
-            registry=registry,
-        )
-        self._importing = Gauge(
-            "rapport_import_open",
-            "1 while history is being imported into the partition: its timers follow that history's time.",
-            ["partition"],
-            registry=registry,
-        )
-        self._dependency = Gauge(
-            "rapport_dependency_up",
-            "1 if the log took the last heartbeat, if the store answered the last question.",
-            ["dependency"],
-            registry=registry,
-        )
-
-    def watch(self, partition: int, age_seconds: Callable[[], float]) -> None:
-        """Asked at every scrape, so that it grows also while nobody looks."""
-        self._age.labels(str(partition)).set_function(age_seconds)
-
-    def importing(self, partition: int, is_open: bool) -> None:
-        """An import window stands open, or not."""
-        self._importing.labels(str(partition)).set(is_open)
-
-    def dependency(self, name: str, is_up: bool) -> None:
-        """`log` or `store`."""
-        self._dependency.labels(name).set(is_up)
-
-
-class ProcessMeasures:
-    """What every role has: which one it is, and the disk its data folder lies on."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._role = Gauge("rapport_role", "1 for each role this process runs.", ["role"], registry=registry)
-        self._free = Gauge("rapport_disk_free_bytes", "Free where the data folder lies.", registry=registry)
-        self._size = Gauge("rapport_disk_size_bytes", "Size of that disk.", registry=registry)
-
-    def runs(self, role: str) -> None:
-        """The role has started."""
-        self._role.labels(role).set(1)
-
-    def watch_disk(self, folder: Path) -> None:
-        """Asked at every scrape; a folder that is not there yet will lie where the nearest one above it does."""
-        self._free.set_function(lambda: shutil.disk_usage(nearest_folder(folder)).free)
-        self._size.set_function(lambda: shutil.disk_usage(nearest_folder(folder)).total)
-
-
-def nearest_folder(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next(each for each in (folder.absolute(), *folder.absolute().parents) if each.is_dir())
 
 
 class ApiMeasures:

@@ -37,7 +37,7 @@ def main() -> int:
     with (artifacts.CACHE / "bootstrap.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            for ensure in (ensure_java, ensure_redis, ensure_chromium, ensure_kafka, ensure_registry, ensure_sdks):
+            for ensure in REQUIREMENTS:
                 ensure()
         except NotInstalledError as missing:
             print(f"bootstrap: {missing}", file=sys.stderr)
@@ -56,6 +56,12 @@ def ensure_redis() -> None:
     """Have a Redis server, new enough for sharded cluster commands."""
     ensure_command(artifacts.redis_server, "redis-server", "Redis 7 or newer")
     ensure_version([artifacts.redis_server(), "--version"], r"v=(\d+)", REDIS_MAJOR, "Redis")
+
+
+def ensure_prometheus() -> None:
+    """Have Prometheus and promtool, for the tests of alerts and dashboards."""
+    ensure_command(artifacts.prometheus, "prometheus", "Prometheus 2.42 or newer")
+    ensure_command(artifacts.promtool, "prometheus", "promtool")
 
 
 def ensure_chromium() -> None:
@@ -160,6 +166,16 @@ def complaint(output: str) -> str:
     reported = [line for line in lines if re.match(r"(npm error|\[ERROR\]|E:) ", line)]
     return " ".join(reported or lines[-1:])[:COMPLAINT_CHARACTERS]
 
+
+REQUIREMENTS: tuple[Callable[[], None], ...] = (
+    ensure_java,
+    ensure_redis,
+    ensure_prometheus,
+    ensure_chromium,
+    ensure_kafka,
+    ensure_registry,
+    ensure_sdks,
+)
 
 if __name__ == "__main__":
     sys.exit(main())

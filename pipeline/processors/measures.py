@@ -26,8 +26,8 @@ class Measures(Protocol):
     def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:
         """A batch of the partition is committed; `last` was its last record, `clock_ms` its clock afterwards."""
 
-    def timers(self, partition: int, pending: int) -> None:
-        """So many timers of the partition wait."""
+    def timers(self, partition: int, pending: int, overdue_ms: int) -> None:
+        """So many timers of the partition wait; the earliest should have fired so long ago by wall time."""
 
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
         """These effects are published and their causes committed."""
@@ -55,7 +55,7 @@ class Unmeasured:
     def stepped(self, partition: int, last: LogRecord, clock_ms: int, now_ms: int) -> None:
         """Not counted."""
 
-    def timers(self, partition: int, pending: int) -> None:
+    def timers(self, partition: int, pending: int, overdue_ms: int) -> None:
         """Not counted."""
 
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:

@@ -25,7 +25,7 @@ from pipeline.backends.contract import (
 )
 from pipeline.codec import Codec
 from pipeline.core.events import Continue, Tick
-from pipeline.core.partition import CORE_VERSION, MAX_JUMP_MS, ActiveRules, PartitionState, rules_of
+from pipeline.core.partition import CORE_VERSION, FIRES_AFTER_MS, MAX_JUMP_MS, ActiveRules, PartitionState, rules_of
 from pipeline.processors.measures import Measures
 from pipeline.processors.outbox import EVENTS, Outbox
 from pipeline.processors.recovery import start_offset
@@ -119,6 +119,7 @@ class Worker:
             return 0
         if not polled.records:
             self._tick()
+            self._count_timers()
             return 0
         try:
             self._batch(polled)
@@ -133,6 +134,7 @@ class Worker:
             raise
         self._continue()
         self._second()
+        self._count_timers()
         return len(polled.records)
 
     def run_until_idle(self, progress: Callable[[int], None] = lambda _: None) -> None:
@@ -263,7 +265,6 @@ class Worker:
         if not self._options.ticks:
             return
         now = self._clock()
-        self._count_timers(now)
         records = []
         for number, run in self._runs.items():
             quiet_ms = now - self._heard[number]
@@ -300,11 +301,14 @@ class Worker:
     def _may_tick(self, run: PartitionRun) -> bool:
         return self._is_live(run) and not run.state.import_id
 
-    def _count_timers(self, now_ms: int) -> None:
-        if now_ms - self._counted_at >= COUNT_TIMERS_EVERY_MS:
-            self._counted_at = now_ms
+    def _count_timers(self) -> None:
+        now = self._clock()
+        if now - self._counted_at >= COUNT_TIMERS_EVERY_MS:
+            self._counted_at = now
             for number in self._runs:
-                self._measures.timers(number, self._store.pending_timers(number))
+                due = self._store.next_timer(number) or now
+                overdue_ms = max(0, now - due - FIRES_AFTER_MS)
+                self._measures.timers(number, self._store.pending_timers(number), overdue_ms)
 
     @staticmethod
     def _is_live(run: PartitionRun) -> bool:

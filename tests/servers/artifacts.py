@@ -55,6 +55,16 @@ def redis_server() -> str:
     return command("redis-server", "install Redis 7 or newer (Debian: apt-get install redis-server)")
 
 
+def prometheus() -> str:
+    """Return the path of the `prometheus` command; raise NotInstalledError without one."""
+    return command("prometheus", "install Prometheus 2.42 or newer (Debian: apt-get install prometheus)")
+
+
+def promtool() -> str:
+    """Return the path of the `promtool` command; raise NotInstalledError without one."""
+    return command("promtool", "install Prometheus 2.42 or newer (Debian: apt-get install prometheus)")
+
+
 def command(name: str, remedy: str) -> str:
     """Return the path of the command `name`; raise NotInstalledError naming `remedy` when PATH has none."""
     found = shutil.which(name)
