@@ -10,7 +10,6 @@ from pipeline import __version__
 from pipeline.backends.contract import Refused, Unavailable
 from pipeline.campaigns import CampaignError
 from pipeline.commands import dead_letters, demo, history, keeping, looking, roles
-from pipeline.processors.fit import TooLittleDataError
 from pipeline.producers.replay.rows import BadFileError, BadValueError
 from pipeline.producers.replay.writing import LogNewerError
 from pipeline.settings import SettingsError
@@ -20,7 +19,6 @@ EXPECTED = (
     CampaignError,
     Unavailable,
     Refused,
-    TooLittleDataError,
     BadFileError,
     BadValueError,
     LogNewerError,

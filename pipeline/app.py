@@ -7,6 +7,7 @@ import gc
 import logging
 import socket
 import time
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from pipeline.api.application import Api
 from pipeline.api.feed import feed_path
 from pipeline.api.health import backend_problems, health_app
 from pipeline.api.options import ApiOptions
-from pipeline.backends.contract import Appender, Backend, NewRecord, Reader
+from pipeline.backends.contract import Appender, Backend, NewRecord, Reader, Store, WorkerLog
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.backends.reading import blocks
 from pipeline.backends.sqlite import Embedded
@@ -109,8 +110,17 @@ class App:
 
     def worker(self, *, ticks: bool = True) -> Worker:
         """A worker on this backend. Raises Refused or Unavailable."""
+        return self._worker(*self.backend.worker(), ticks=ticks)
+
+    def worker_of(self, partitions: Sequence[int], *, alone: bool) -> Worker:
+        """One of several processes that decide all of the embedded log together, without ticks; `alone`: the one that
+        keeps every other worker away. Raises Refused or Unavailable."""
+        if not isinstance(self.backend, Embedded):
+            raise TypeError("only the embedded log is shared out by hand: Kafka does it by itself")
+        return self._worker(*self.backend.worker(partitions, alone=alone), ticks=False)
+
+    def _worker(self, worker_log: WorkerLog, store: Store, *, ticks: bool) -> Worker:
         collect_garbage_rarely()
-        worker_log, store = self.backend.worker()
         store.identify(self.backend.log_identity())
         options = WorkerOptions(
             code_secret=self.code_secret,

@@ -18,7 +18,8 @@ from rich.table import Table
 from pipeline.app import App, Together, open_backend, publish_campaigns, wall_ms
 from pipeline.backends.contract import LogRecord, Reader
 from pipeline.codec import Codec
-from pipeline.commands.history import decide, progress_bar, put_on_log
+from pipeline.commands.deciding import Deciders, processes_for
+from pipeline.commands.history import progress_bar, put_on_log
 from pipeline.commands.opening import console
 from pipeline.commands.roles import work_until
 from pipeline.core import subjects
@@ -80,8 +81,10 @@ def _history(app: App) -> int:
     publish_campaigns(app, CAMPAIGNS, only_if_changed=True)
     with progress_bar() as bar:
         began = wall_ms()
-        put_on_log(app, plan_file(PURCHASES, "cdnow", shift_to_ms=began), pace=None, progress=bar)
-        decide(app, bar)
+        history = plan_file(PURCHASES, "cdnow", shift_to_ms=began)
+        with Deciders(app, processes_for(len(history.records))) as deciders:
+            put_on_log(app, history, pace=None, progress=bar)
+            deciders.decide(bar)
     return wall_ms()
 
 

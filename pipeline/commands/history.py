@@ -5,21 +5,21 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.app import App, active_rules, decode_or_none, publish_campaigns, publish_model, wall_ms
-from pipeline.backends.contract import Reader, Refused
+from pipeline.backends.contract import Reader
 from pipeline.backends.reading import blocks
 from pipeline.backends.sqlite import Embedded
 from pipeline.codec import Codec
+from pipeline.commands.deciding import Deciders, processes_for, undecided, wait_until_decided
 from pipeline.commands.opening import Config, Data, console, opened, settings_of
 from pipeline.core.events import Purchase
 from pipeline.core.identifiers import customer_key
 from pipeline.core.lapse_model import DAY_MS
-from pipeline.processors.fit import FittedModel, fit_model
 from pipeline.producers.replay.files import plan_file
 from pipeline.producers.replay.plan import Plan
 from pipeline.producers.replay.tail import tail_of
@@ -29,7 +29,9 @@ from pipeline.producers.simulator.simulate import simulate as simulated
 from pipeline.producers.simulator.simulate import write_lines
 from pipeline.settings import Settings, SettingsError
 
-LOOK_AGAIN_SECONDS = 0.2
+if TYPE_CHECKING:
+    from pipeline.processors.fit import FittedModel
+
 Format = Literal["cdnow", "segment", "csv"]
 
 
@@ -88,11 +90,14 @@ def carry_out(settings: Settings, history: Plan, pace: Pace | None, *, wait: boo
     with opened(settings) as app, progress_bar() as bar:
         app.backend.ensure_topics()
         publish_if_never(app, Path(settings.campaigns))
-        put_on_log(app, history, pace=pace, progress=bar)
-        if not settings.log:
-            decide(app, bar)
-        elif wait:
-            wait_until_decided(app, bar)
+        if settings.log:
+            put_on_log(app, history, pace=pace, progress=bar)
+            if wait:
+                wait_until_decided(app, bar)
+            return
+        with Deciders(app, processes_for(len(history.records))) as deciders:
+            put_on_log(app, history, pace=pace, progress=bar)
+            deciders.decide(bar)
 
 
 def pace_of(speed: str) -> Pace | None:
@@ -134,67 +139,6 @@ def put_on_log(app: App, history: Plan, *, pace: Pace | None, progress: Progress
             tail=lambda import_id: tail_of(reader, app.codec, import_id),
             pace=pace,
             progress=lambda done, _all: progress.update(task, completed=done),
-        )
-    finally:
-        reader.close()
-
-
-def decide(app: App, progress: Progress) -> int:
-    """Step everything on the embedded log; where another process works on it, wait for that one. The number of
-    records stepped."""
-    try:
-        worker = app.worker(ticks=False)
-    except Refused:
-        return wait_until_decided(app, progress)
-    total = undecided(app)
-    task = progress.add_task("decided", total=total)
-    stepped = 0
-
-    def stepping(done: int) -> None:
-        nonlocal stepped
-        stepped += done
-        progress.update(task, completed=stepped, total=max(total, stepped))
-
-    try:
-        worker.run_until_idle(stepping)
-    finally:
-        worker.close()
-    return stepped
-
-
-def wait_until_decided(app: App, progress: Progress) -> int:
-    """Wait until the workers have decided all that stands on the log now."""
-    reader = app.backend.reader()
-    try:
-        ends = {number: reader.end_offset("events", number) for number in range(reader.partitions())}
-        total = sum(ends.values())
-        task = progress.add_task("decided", total=total)
-        while True:
-            stored = {number: reader.stored(number)[0] or 0 for number in ends}
-            progress.update(task, completed=sum(min(stored[number], end) for number, end in ends.items()))
-            if not any(_undecided_records(reader, number, stored[number], end) for number, end in ends.items()):
-                progress.update(task, completed=total)
-                return total
-            time.sleep(LOOK_AGAIN_SECONDS)
-    finally:
-        reader.close()
-
-
-def _undecided_records(reader: Reader, number: int, stored: int, end: int) -> bool:
-    """Whether a record stands between the two: on Kafka, transactions leave offsets behind that are no records."""
-    if stored >= end:
-        return False
-    found, _ = reader.read("events", number, stored, 1, LOOK_AGAIN_SECONDS)
-    return bool(found) and found[0].offset < end
-
-
-def undecided(app: App) -> int:
-    """How many records of the log no worker has committed yet."""
-    reader = app.backend.reader()
-    try:
-        return sum(
-            max(0, reader.end_offset("events", number) - (reader.stored(number)[0] or 0))
-            for number in range(reader.partitions())
         )
     finally:
         reader.close()
@@ -251,8 +195,8 @@ def rebuild(
     with opened(settings) as app, progress_bar() as bar:
         copy_log(app, target, bar)
     copied = settings_of(config, target, log="", store="", max_batch=batch)
-    with opened(copied) as app, progress_bar() as bar:
-        stepped = decide(app, bar)
+    with opened(copied) as app, progress_bar() as bar, Deciders(app, processes_for(undecided(app))) as deciders:
+        stepped = deciders.decide(bar)
     console.print(f"Decided {stepped:,} records again in {target}.")
 
 
@@ -292,6 +236,9 @@ def fit(
     Then put in force:     rapport fit --apply
     As of a day that was:  rapport fit --until 2026-01-01
     """
+    # Here, because numpy and scipy take longer to load than everything else that any command needs.
+    from pipeline.processors.fit import TooLittleDataError, fit_model
+
     settings = settings_of(config, data)
     before = _moment(until) if until else None
     with opened(settings) as app:
@@ -302,7 +249,10 @@ def fit(
         end = before or last + 1
         if days is not None:
             end = first + days * DAY_MS
-        fitted = fit_model(purchases, end)
+        try:
+            fitted = fit_model(purchases, end)
+        except TooLittleDataError as problem:
+            raise SettingsError(str(problem)) from problem
         _print_fit(fitted, first, end)
         if apply:
             version = publish_model(app, fitted.model)
@@ -336,7 +286,7 @@ def _purchases(reader: Reader, codec: Codec) -> Iterator[Purchase]:
             yield from (event for event in events if isinstance(event, Purchase))
 
 
-def _print_fit(fitted: FittedModel, first_ms: int, end_ms: int) -> None:
+def _print_fit(fitted: "FittedModel", first_ms: int, end_ms: int) -> None:
     base = fitted.base
     console.print(
         f"Fitted on {base.customers:,} customers ({base.repeat_buyers:,} bought again),"

@@ -32,6 +32,12 @@ console = Console(stderr=True, highlight=False)
 def settings_of(config: Path | None = None, data: Path | None = None, **given: Any) -> Settings:
     """The settings of this command, with logging set up. Raises SettingsError."""
     settings = load(os.environ, config, data=str(data) if data else None, **given)
+    set_up_logging(settings)
+    return settings
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Of this process, to standard error."""
     logging.basicConfig(
         level=settings.log_level,
         stream=sys.stderr,
@@ -40,7 +46,6 @@ def settings_of(config: Path | None = None, data: Path | None = None, **given: A
     )
     kafka = logging.getLogger("rapport.kafka")
     kafka.filters[:] = [Seldom()]
-    return settings
 
 
 class Seldom(logging.Filter):

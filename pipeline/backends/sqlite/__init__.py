@@ -75,16 +75,22 @@ class Embedded:
             raise Refused(f"{role}: another process does that on {self.path} right now; let it end") from problem
         return Sole(self.appender(role), lock)
 
-    def worker(self) -> tuple[EmbeddedWork, EmbeddedWork]:
-        """The one worker of the file, log and store in one. Raises Refused if there is one already."""
+    def worker(
+        self, partitions: Sequence[int] | None = None, *, alone: bool = True
+    ) -> tuple[EmbeddedWork, EmbeddedWork]:
+        """The one worker of the file, log and store in one. Raises Refused if there is one already.
+
+        Several processes may be that one together, each with its own `partitions`; all but the first, which holds
+        the file's lock, are not `alone`. Should one outlive the first, the fence keeps it from doing harm.
+        """
         work = EmbeddedWork(
             connect(self.path / FILE),
             self.appender("work"),
-            self._partitions,
+            tuple(range(self._partitions) if partitions is None else partitions),
             self._count,
             self._write_lock,
             self._appended,
-            self.path / LOCK,
+            self.path / LOCK if alone else None,
         )
         return work, work
 

@@ -27,13 +27,13 @@ class EmbeddedWork:
         self,
         connection: sqlite3.Connection,
         ticks: GroupCommit,
-        partitions: int,
+        partitions: tuple[int, ...],
         counts: Callable[[str], int],
         write_lock: threading.Lock,
         appended: Appended,
-        lock_path: Path,
+        lock_path: Path | None,
     ) -> None:
-        self._lock_file = _hold(lock_path)
+        self._lock_file = _hold(lock_path) if lock_path else None
         self._connection = connection
         self._ticks = ticks
         self._partitions = partitions
@@ -50,7 +50,7 @@ class EmbeddedWork:
         """The next records of all partitions, shared out evenly; the first poll only assigns."""
         if not self._announced:
             self._announced = True
-            return Polled([], {}, assigned=tuple(range(self._partitions)))
+            return Polled([], {}, assigned=self._partitions)
         seen = self._appended.count()
         polled = self._fetch(max_records)
         waited = 0.0
@@ -138,8 +138,8 @@ class EmbeddedWork:
             self._rollback()
 
     def owned(self) -> tuple[int, ...]:
-        """All of them: there is one worker."""
-        return tuple(range(self._partitions))
+        """All of them, unless several processes share the work."""
+        return self._partitions
 
     # Store
 
@@ -266,7 +266,8 @@ class EmbeddedWork:
         if self._in_transaction:
             self._rollback()
         self._connection.close()
-        self._lock_file.close()
+        if self._lock_file:
+            self._lock_file.close()
 
     def _begin(self) -> None:
         self._write_lock.acquire()
