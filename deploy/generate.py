@@ -14,7 +14,7 @@ import yaml
 
 from pipeline import __version__
 from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, schema_text
-from pipeline.core.effects import TOPIC_OF, DeadLetter
+from pipeline.core.effects import TOPIC_OF, DeadLetter, Erasure
 from pipeline.producers.relay.carry import ACCEPTED
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,6 +32,7 @@ ABOUT = {
     "tasks": "What a person of the shop is to do. Reserved: no campaign makes them yet.",
     "decisions": "Every answer of every campaign, taken or refused, with its reason, when the answer changes.",
     "dead-letters": "What could not be processed: topic, partition, offset, reason and the original bytes.",
+    "erasures": "Who was erased, as salted hashes; the latest entry of each key counts. Every reader applies it.",
     "clickstream": "For systems that are on Kafka already: what visitors do, and what they say of themselves.",
     "purchases": "For systems that are on Kafka already: orders, refunds, cancellations.",
     "chats": "For systems that are on Kafka already: live chat.",
@@ -128,6 +129,8 @@ def message_binding(kind: type) -> dict[str, Any]:
     keys = "Empty: it concerns a whole partition." if kind in CONTROLS else "The subject's key: u:ID, a:ID or v:CODE."
     if kind is DeadLetter:
         keys = "The key the record had."
+    if kind is Erasure:
+        keys = "The salted hash of the subject's key, in hexadecimal digits."
     return {
         "key": {"type": "string", "description": keys},
         "schemaIdLocation": "payload",

@@ -37,6 +37,7 @@ INTERNALS: tuple[type, ...] = (
     events.VoucherReleased,
     events.VoucherWithdrawn,
     events.EffectDelivered,
+    events.ErasureRequested,
 )
 CONTROLS: tuple[type, ...] = (
     events.CampaignsChanged,
@@ -46,6 +47,7 @@ CONTROLS: tuple[type, ...] = (
     events.Heartbeat,
     events.ImportStarted,
     events.ImportEnded,
+    events.RecordErased,
 )
 EFFECTS: tuple[type, ...] = (
     effects.Voucher,
@@ -56,6 +58,7 @@ EFFECTS: tuple[type, ...] = (
     effects.Decision,
     effects.DeadLetter,
     effects.DeadLetterReplayed,
+    effects.Erasure,
 )
 TYPES: dict[str, type] = {cls.__name__: cls for cls in (*INPUTS, *INTERNALS, *CONTROLS, *EFFECTS)}
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from pipeline.backends.contract import NewRecord
-from pipeline.core.effects import TOPIC_OF, DeadLetter, DeadLetterReplayed, Effect
+from pipeline.core.effects import TOPIC_OF, DeadLetter, DeadLetterReplayed, Effect, Erasure
 from pipeline.core.events import Event
 
 
@@ -32,6 +32,8 @@ def effect_record(effect: Effect, codec: Encodes) -> NewRecord:
 def _addressed(effect: Effect) -> tuple[bytes, int]:
     if isinstance(effect, DeadLetter | DeadLetterReplayed):
         return effect.key, effect.at
+    if isinstance(effect, Erasure):
+        return effect.tombstone.encode(), effect.at
     return effect.customer.encode(), effect.decided_at
 
 

@@ -20,6 +20,7 @@ from pipeline.core.effects import (
     DeadLetterReplayed,
     Decision,
     Effect,
+    Erasure,
     Voucher,
     dead_letter_reason,
     named_reason,
@@ -90,6 +91,21 @@ class CollectorMeasures:
         self._out.labels(outcome, reason).inc(count)
 
 
+class _ErasureCounts:
+    """What erasing came to."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.erased = Counter(
+            "rapport_erasures_total", "Subjects erased: persons and each of their browsers.", registry=registry
+        )
+        self.dropped = Counter(
+            "rapport_worker_events_dropped_total",
+            "Events without effect; erased: they belong to somebody who was erased.",
+            ["reason"],
+            registry=registry,
+        )
+
+
 class WorkerMeasures:
     """Implements `pipeline.processors.measures.Measures`."""
 
@@ -146,6 +162,7 @@ class WorkerMeasures:
         self._waiting = Gauge(
             "rapport_worker_waiting", "1: pauses until log and store are available again.", registry=registry
         )
+        self._erasures = _ErasureCounts(registry)
         self.trigger_seconds = Histogram(
             "rapport_event_to_trigger_seconds",
             "From an event's arrival (or a timer's moment) to its trigger on the log.",
@@ -202,6 +219,8 @@ class WorkerMeasures:
         for effect in effects:
             if isinstance(effect, DeadLetter):
                 self._dead.labels(dead_letter_reason(effect.reason)).inc()
+            elif isinstance(effect, Erasure):
+                self._erasures.erased.inc(effect.outcome == "ERASED")
             elif isinstance(effect, Decision):
                 self._decisions.labels(effect.campaign, effect.outcome, named_reason(effect.reason)).inc()
             elif not isinstance(effect, DeadLetterReplayed):
@@ -210,6 +229,11 @@ class WorkerMeasures:
                 late_ms = now_ms - effect.decided_at
                 if isinstance(effect, Voucher | ChatPrompt) and 0 <= late_ms < _HISTORY_MS:
                     self.trigger_seconds.labels(topic).observe(late_ms / 1000)
+
+    def dropped(self, reason: str, count: int) -> None:
+        """Events of a committed batch had no effect."""
+        if count:
+            self._erasures.dropped.labels(reason).inc(count)
 
     def recovered(self, reason: str) -> None:
         """A batch was thrown away."""

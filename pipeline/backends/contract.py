@@ -106,6 +106,16 @@ class Change(msgspec.Struct):
     """By key, the subject's one timer; 0: none."""
 
 
+class Rewrite(msgspec.Struct):
+    """Which records one batch takes off one partition of `events` and, by their key, off all other topics."""
+
+    partition: int
+    keys: dict[bytes, int] = {}
+    """Every record of `events` with this key below the offset; every record of another topic with this key."""
+    offsets: set[int] = set()
+    """Single records of `events`."""
+
+
 class Appender(Protocol):
     """What producers write with: returns when the records are durable, in the order given per partition."""
 
@@ -150,6 +160,11 @@ class WorkerLog(Protocol):
     def publish(self, records: Sequence[NewRecord], offsets: Mapping[int, int], token: Any) -> None:
         """All records and the input offsets in one transaction. Raises Unavailable: the outcome is unknown,
         `reset` and recover; RecordsRefused if it is known that some will not be taken."""
+
+    def rewrite(self, rewrite: Rewrite, how: Callable[[LogRecord], tuple[bytes, bytes] | None]) -> None:
+        """After `publish` and with the coming `commit`: put the key and value that `how` gives (None: as it was) in
+        the place of these records, so that what they held is gone from the disk once it returns from `commit`. A
+        log that cannot be rewritten leaves them to its retention."""
 
     def append_ticks(self, records: Sequence[NewRecord]) -> None:
         """Append owner's records (Tick, Continue), outside any transaction, without waiting."""

@@ -6,10 +6,12 @@ set aside by the worker as a dead letter, before anything was stepped.
 
 from pipeline.core.events import (
     Clickstream,
+    ErasureRequested,
     Event,
     ImportStarted,
     Product,
     Purchase,
+    RecordErased,
     RedemptionRequested,
     Tracked,
     VoucherIssued,
@@ -20,6 +22,7 @@ LATEST_MS = 253_402_300_800_000
 """The year 10000."""
 MAX_CENTS = 10**15
 MAX_QUANTITY = 10**9
+SALT_BYTES = 16
 
 
 def fault(event: Event) -> str:
@@ -36,6 +39,8 @@ def fault(event: Event) -> str:
         return f"expires_at is {event.expires_at}: expected 0 to {LATEST_MS}"
     if isinstance(event, VoucherIssued | VoucherRedeemed) and not 0 <= event.discount_cents <= MAX_CENTS:
         return f"discount_cents is {event.discount_cents}: expected 0 to {MAX_CENTS}"
+    if isinstance(event, ErasureRequested) or (isinstance(event, RecordErased) and event.tombstone):
+        return "" if len(event.salt) == SALT_BYTES else f"a salt of {len(event.salt)} bytes: expected {SALT_BYTES}"
     return ""
 
 

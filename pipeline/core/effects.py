@@ -143,6 +143,21 @@ class DeadLetterReplayed(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
+class Erasure(msgspec.Struct, frozen=True, kw_only=True):
+    """Keep this on the list, or take it off: somebody was erased."""
+
+    id: str
+    request_id: str
+    outcome: Literal["ERASED", "LIFTED"]
+    tombstone: str
+    """The salted hash of the subject's key, in hexadecimal digits."""
+    salt: bytes
+    partition: int
+    """Of `events`, where the subject lives; each has a salt of its own."""
+    at: int
+    """Records before it are about who was erased."""
+
+
 class Send(msgspec.Struct, frozen=True):
     """Tell another subject: append `message` to `events` under the key `to`."""
 
@@ -158,7 +173,7 @@ class Forward(msgspec.Struct, frozen=True):
     trust: Trust
 
 
-Effect = Voucher | VoucherRevoked | ChatPrompt | Message | Task | Decision | DeadLetter | DeadLetterReplayed
+Effect = Voucher | VoucherRevoked | ChatPrompt | Message | Task | Decision | DeadLetter | DeadLetterReplayed | Erasure
 Output = Effect | Send | Forward
 
 
@@ -182,4 +197,5 @@ TOPIC_OF: dict[type, str] = {
     Decision: "decisions",
     DeadLetter: "dead-letters",
     DeadLetterReplayed: "dead-letters",
+    Erasure: "erasures",
 }

@@ -221,6 +221,33 @@ class EffectDelivered(msgspec.Struct, frozen=True, kw_only=True):
     received_at: int
 
 
+class ErasureRequested(msgspec.Struct, frozen=True, kw_only=True):
+    """To a subject: forget it (`pipeline.core.erasure`)."""
+
+    request_id: str
+    """The same for the person and everything erased with them; random, says nothing of who it is."""
+    owner: str = ""
+    """Whose erasure this follows from: the person's subject key; "" for the one that was asked about."""
+    salt: bytes
+    """What the partition salts its hashes with, if it has no salt yet."""
+    source: str
+    received_at: int
+
+
+class RecordErased(msgspec.Struct, frozen=True, kw_only=True):
+    """In the place of a record about an erased person, on a log that can be rewritten; its key is empty."""
+
+    record: str
+    """The type the record had; "" if it could not be decoded."""
+    tombstone: str = ""
+    """Where the record was the erasure itself: the salted hash of the subject's key; else ""."""
+    salt: bytes = b""
+    request_id: str = ""
+    source: str = ""
+    received_at: int
+    """0 if the record moved no clock."""
+
+
 class CampaignsChanged(msgspec.Struct, frozen=True, kw_only=True):
     """To every partition: from here on these campaigns are in force, all of them and no others."""
 
@@ -291,10 +318,11 @@ Internal = (
     | VoucherReleased
     | VoucherWithdrawn
     | EffectDelivered
+    | ErasureRequested
 )
 """What one subject (or a role) tells another; no client can write these."""
 
-Control = CampaignsChanged | ModelChanged | Tick | Continue | Heartbeat | ImportStarted | ImportEnded
+Control = CampaignsChanged | ModelChanged | Tick | Continue | Heartbeat | ImportStarted | ImportEnded | RecordErased
 """What concerns a whole partition; their key is empty."""
 
 Input = Clickstream | Purchase | Chat | Customer

@@ -17,12 +17,14 @@ from pipeline.core.events import (
     Continue,
     Customer,
     EffectDelivered,
+    ErasureRequested,
     Event,
     Heartbeat,
     ImportEnded,
     ImportStarted,
     ModelChanged,
     Purchase,
+    RecordErased,
     RedemptionRequested,
     Tick,
 )
@@ -37,7 +39,18 @@ TIMERS_PER_RECORD = 1_000
 SWEEP_PER_RECORD = 500
 IMPORT_SOURCE = "import:"
 
-STAMPED = (Clickstream, Purchase, Chat, Customer, RedemptionRequested, EffectDelivered, Tick, Continue)
+STAMPED = (
+    Clickstream,
+    Purchase,
+    Chat,
+    Customer,
+    RedemptionRequested,
+    EffectDelivered,
+    Tick,
+    Continue,
+    ErasureRequested,
+    RecordErased,
+)
 """Records whose `received_at` a role stamped by its own clock: only these move the partition's."""
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
 _model = msgspec.json.Decoder(LapseModel)
@@ -63,6 +76,8 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     """`received_at` of the last heartbeat that came through; 0: none yet."""
     heartbeats: int = 0
     """How many came through: they are no events."""
+    erasure_salt: bytes = b""
+    """What the keys of the erased are hashed with; b"" while nobody was erased here."""
 
 
 class ActiveRules(msgspec.Struct, frozen=True, array_like=True):
@@ -106,6 +121,11 @@ def advance(state: PartitionState, event: Event) -> PartitionState:
     if state.jump_source and state.jump_source != event.source:
         return msgspec.structs.replace(state, clock=min(at, state.jump_to), jump_source="", jump_to=0)
     return msgspec.structs.replace(state, jump_source=event.source, jump_to=at)
+
+
+def salted(state: PartitionState, salt: bytes) -> PartitionState:
+    """The state with this salt, unless it has one: the first erasure brings it, and it stays."""
+    return state if state.erasure_salt else msgspec.structs.replace(state, erasure_salt=salt)
 
 
 def time_of(state: PartitionState, event: Event) -> int:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.core import customer, voucher
+from pipeline.core import customer, erasure, voucher
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Output
-from pipeline.core.events import Stimulus
+from pipeline.core.events import ErasureRequested, Stimulus
 from pipeline.core.rules import Rules
 from pipeline.core.voucher import VoucherState
 
@@ -22,6 +22,8 @@ def step(
     key: str, state: State | None, event: Stimulus, now: int, rules: Rules
 ) -> tuple[State | None, Sequence[Output]]:
     """Step the subject `key` (state None: it does not exist yet, or is to be forgotten) at `now`, epoch ms."""
+    if isinstance(event, ErasureRequested):
+        return (None, erasure.passed_on(key, state, event)) if erasure.obeys(key, state, event) else (state, ())
     if key.startswith("v:"):
         return voucher.step(_voucher(state), event, now, rules)
     return customer.step(key, _profile(state), event, now, rules)

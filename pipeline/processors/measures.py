@@ -32,6 +32,9 @@ class Measures(Protocol):
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
         """These effects are published and their causes committed."""
 
+    def dropped(self, reason: str, count: int) -> None:
+        """So many records of a committed batch had no effect, as it should be: they belong to somebody erased."""
+
     def recovered(self, reason: str) -> None:
         """A batch was thrown away and its partitions are recovered."""
 
@@ -59,6 +62,9 @@ class Unmeasured:
         """Not counted."""
 
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
+        """Not counted."""
+
+    def dropped(self, reason: str, count: int) -> None:
         """Not counted."""
 
     def recovered(self, reason: str) -> None:

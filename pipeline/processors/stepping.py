@@ -12,13 +12,15 @@ import msgspec
 
 from pipeline.backends.contract import Change, Loaded, LogRecord
 from pipeline.codec import Codec, Undecodable
-from pipeline.core import bounds, subjects
+from pipeline.core import bounds, erasure, subjects
 from pipeline.core import partition as law
 from pipeline.core.customer.profile import Profile
+from pipeline.core.erasure import Tombstone
 from pipeline.core.events import (
     CampaignsChanged,
     Continue,
     Control,
+    ErasureRequested,
     Event,
     EventForwarded,
     Forwarded,
@@ -28,6 +30,7 @@ from pipeline.core.events import (
     Internal,
     ModelChanged,
     ProfileHandedOver,
+    RecordErased,
     RulesChanged,
     Stimulus,
     TimerDue,
@@ -35,6 +38,7 @@ from pipeline.core.events import (
 from pipeline.core.partition import ActiveRules, PartitionState
 from pipeline.core.rules import Rules
 from pipeline.core.subjects import State
+from pipeline.processors.erasing import Erasures
 from pipeline.processors.outbox import Cause, Outbox, dead_letter
 from pipeline.processors.timers import TimerQueue
 
@@ -94,16 +98,22 @@ class PartitionRun:
         self._subjects: dict[str, State | None] = {}
         self._dirty: dict[str, int] = {}
         self.timers = TimerQueue()
+        self.erasures = Erasures(number)
 
     def step(self, records: Sequence[LogRecord], next_offset: int, codec: Codec, load: Load, outbox: Outbox) -> None:
         """Step all records of one batch. Raises StoreMoved, or Unavailable from the store."""
         decoded = [_decoded(record, codec) for record in records]
         self.stirred = False
-        self._fetch([record.key.decode("utf-8", "replace") for record in records if record.key], load)
+        keys = [record.key.decode("utf-8", "replace") for record in records if record.key]
+        self._fetch(keys, load)
+        if self.state.erasure_salt:
+            absent = (key for key in keys if self._subjects[key] is None)
+            self.erasures.fetch(absent, self.state.erasure_salt, load)
         for record, event in zip(records, decoded, strict=True):
             if isinstance(event, str):
                 self.stirred = True
-                self._set_aside(record, event, outbox)
+                if not self._is_erased(record, None, outbox):
+                    self._set_aside(record, event, outbox)
                 continue
             self.state = law.advance(self.state, event)
             if isinstance(event, Heartbeat):
@@ -131,8 +141,11 @@ class PartitionRun:
             next_offset=self.offset,
             state=msgspec.msgpack.encode(self.state),
             rules=msgspec.msgpack.encode(self._active) if self._active_changed else None,
-            subjects={key: None if state is None else encode(state) for key, state in states.items()},
-            timers=dict(self._dirty),
+            subjects={
+                **{key: None if state is None else encode(state) for key, state in states.items()},
+                **self.erasures.changes(),
+            },
+            timers={**self._dirty, **dict.fromkeys(self.erasures.changes(), 0)},
         )
 
     def committed(self, keep: int) -> None:
@@ -140,6 +153,7 @@ class PartitionRun:
         self.stored_offset = self.offset
         self.published = max(self.published, self.offset)
         self._dirty = {}
+        self.erasures.committed()
         self.timers.settle()
         self._active_changed = False
         cached = self._subjects
@@ -155,6 +169,8 @@ class PartitionRun:
 
     def _deliver(self, event: Input | Internal, cause: Cause, codec: Codec, outbox: Outbox) -> None:
         record = cause.record
+        if self._is_erased(record, event, outbox):
+            return
         try:
             key = record.key.decode()
             stimulus = _stimulus(event, codec)
@@ -164,8 +180,51 @@ class PartitionRun:
         if not key:
             self._set_aside(record, f"a {type(event).__name__} without a key belongs to nobody", outbox)
             return
+        if isinstance(event, ErasureRequested):
+            self._erase(key, event, cause, outbox)
+            return
         now = self._fire_own(key, cause, outbox)
         self._step(key, stimulus, max(cause.now, now), cause, outbox)
+
+    def _is_erased(self, record: LogRecord, event: Input | Internal | None, outbox: Outbox) -> bool:
+        """Whether the record belongs to somebody erased and is dropped: it must neither bring them back nor be kept
+        as a dead letter. Only who has no state can have a tombstone."""
+        salt = self.state.erasure_salt
+        if not salt or isinstance(event, ErasureRequested):
+            return False
+        key = record.key.decode("utf-8", "replace")
+        if self._subjects.get(key) is not None:
+            return False
+        entry = self.erasures.of(key, salt)
+        if entry is None:
+            return False
+        if event is not None and erasure.lifts(entry, event):
+            lifted = self.erasures.lift(key, salt, entry, event.received_at)
+            outbox.put((lifted,), Cause(record, 0), self.published, self.messages_below)
+            return False
+        self.erasures.drop(record)
+        if event is not None:
+            messages = erasure.called_back(key, entry, salt, event)
+            outbox.put(messages, Cause(record, 0), self.published, self.messages_below)
+        return True
+
+    def _erase(self, key: str, request: ErasureRequested, cause: Cause, outbox: Outbox) -> None:
+        """Forget the subject, its timers unfired; a person or browser leaves a tombstone."""
+        before = self._subjects.get(key)
+        leaves_tombstone = erasure.leaves_tombstone(key)
+        if leaves_tombstone:
+            self.state = law.salted(self.state, request.salt)
+        salt = self.state.erasure_salt
+        if not erasure.obeys(key, before, request):
+            self.erasures.keep(cause.record, request, salt)
+            return
+        if not self._step(key, request, max(cause.now, before.now if before else 0), cause, outbox):
+            return
+        self.erasures.forget(cause.record)
+        if leaves_tombstone:
+            entry = Tombstone(request.request_id, cause.now)
+            listed = self.erasures.entomb(erasure.tombstone_of(salt, key), salt, entry, cause.record.key)
+            outbox.put((listed,), cause, self.published, self.messages_below)
 
     def _fire_own(self, key: str, cause: Cause, outbox: Outbox) -> int:
         """Fire the subject's timers that were due before its event; its own time afterwards."""
@@ -250,6 +309,12 @@ class PartitionRun:
                 self._set_aside(cause.record, reason, outbox)
                 return
             self._active, self._active_changed = active, True
+        elif isinstance(event, RecordErased):
+            if event.tombstone:
+                self.state = law.salted(self.state, event.salt)
+                entry = Tombstone(event.request_id, cause.now)
+                listed = self.erasures.entomb(event.tombstone, event.salt, entry)
+                outbox.put((listed,), cause, self.published, self.messages_below)
         elif isinstance(event, Continue):
             self.continuing = False
             if self.state.sweep_after is not None:

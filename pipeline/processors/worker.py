@@ -212,12 +212,17 @@ class Worker:
         offsets = {n: self._runs[n].offset for n in by_partition if self._runs[n].offset > self._runs[n].published}
         with self._measures.stage("publish", len(outbox.records)):
             self._publish(outbox, offsets, polled)
+        for number in by_partition:
+            erasures = self._runs[number].erasures
+            if erasures.rewrite.keys or erasures.rewrite.offsets:
+                self._log.rewrite(erasures.rewrite, partial(erasures.rewritten, codec=self._codec))
         changes: list[Change] = [self._runs[number].change() for number in by_partition]
         with self._measures.stage("commit", len(changes)):
             self._store.commit(changes)
         now = self._clock()
         for number, records in by_partition.items():
             run = self._runs[number]
+            self._measures.dropped("erased", run.erasures.dropped)
             run.committed(self._options.cached_subjects)
             if run.stirred:
                 self._heard[number] = now

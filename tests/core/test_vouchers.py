@@ -24,7 +24,7 @@ from core.making import (
 from pipeline.core import customer
 from pipeline.core.customer import vouchers
 from pipeline.core.customer.notes import Granted, LapseDisproved, LapseFired, Ordered
-from pipeline.core.customer.vouchers import MAX_CLOSED, Held, Vouchers
+from pipeline.core.customer.vouchers import MAX_CLOSED, MAX_FORMER, Held, Vouchers
 from pipeline.core.effects import Send, Voucher, VoucherRevoked
 from pipeline.core.events import (
     Product,
@@ -272,3 +272,15 @@ def test_however_often_it_is_granted_an_occasion_has_one_voucher_and_one_code_wh
 def test_the_terms_are_json_a_marketer_can_read():
     _, (effect, _) = stepped(buyer(0), GRANT)
     assert json.loads(effect.facts) == {"p": 0.1}
+
+
+def test_codes_that_are_dropped_are_remembered_also_those_a_browser_brings():
+    over = holder().vouchers.held[CODE]
+    held = {f"C{n:02}": but(over, issued_at=T0 - DAY + n, expires_at=T0 - 1) for n in range(MAX_CLOSED + 3)}
+    browser = but(buyer(0, key="a:b1"), vouchers=Vouchers(held, ("B1",)))
+    profile, _ = stepped(but(buyer(0), vouchers=Vouchers({}, ("A1",))), event=handed_over(browser))
+    assert len(profile.vouchers.held) == MAX_CLOSED
+    assert profile.vouchers.former == ("B1", "A1", "C00", "C01", "C02")
+    crowded = but(buyer(0), vouchers=Vouchers({}, tuple(map(str, range(MAX_FORMER)))))
+    profile, _ = stepped(crowded, event=handed_over(browser))
+    assert (len(profile.vouchers.former), profile.vouchers.former[-1]) == (MAX_FORMER, "C02")

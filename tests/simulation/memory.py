@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline.backends.contract import Change, Fenced, Loaded, LogRecord, NewRecord, Polled
+from pipeline.backends.contract import Change, Fenced, Loaded, LogRecord, NewRecord, Polled, Rewrite
 from pipeline.core.partitioner import partition_of
 
 EVENTS = "events"
@@ -109,6 +109,9 @@ class MemoryWork:
         self._log.append(records)
         self._log.offsets.update(offsets)
         self._hazard("after publish")
+
+    def rewrite(self, rewrite: Rewrite, how: Callable[[LogRecord], tuple[bytes, bytes] | None]) -> None:
+        """As on Kafka, records stay what they were."""
 
     def append_ticks(self, records: Sequence[NewRecord]) -> None:
         """Appended at once."""

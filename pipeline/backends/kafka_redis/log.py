@@ -11,12 +11,12 @@ store; transactions are in `transactions`. What experience paid for:
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from pipeline.backends.contract import NewRecord, Polled, Refused
+from pipeline.backends.contract import LogRecord, NewRecord, Polled, Refused, Rewrite
 from pipeline.backends.kafka_redis.cluster import (
     EVENTS,
     KAFKA_SECONDS,
@@ -138,6 +138,9 @@ class KafkaWorkerLog:
             return
         ends = [self._at(number, offset) for number, offset in sorted(offsets.items())]
         self._transactions.commit(records, ends, token)
+
+    def rewrite(self, rewrite: Rewrite, how: Callable[[LogRecord], tuple[bytes, bytes] | None]) -> None:
+        """Kafka's records cannot be rewritten: they go with the topic's retention."""
 
     def append_ticks(self, records: Sequence[NewRecord]) -> None:
         """Append without waiting; what could not be written is counted in `ticks_lost`: the next one follows."""

@@ -33,6 +33,8 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    # What is deleted or replaced is overwritten with zeros: erasing somebody is to leave nothing in the file.
+    connection.execute("PRAGMA secure_delete=ON")
     connection.execute("PRAGMA wal_autocheckpoint=4000")
     connection.execute("PRAGMA cache_size=-65536")
     return connection

@@ -1,15 +1,29 @@
 """The worker's side of the embedded log and store: publish opens the one transaction, commit ends it."""
 
 import fcntl
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.backends.contract import Change, Fenced, Loaded, NewRecord, Polled, Refused, Unavailable
+from pipeline.backends.contract import (
+    Change,
+    Fenced,
+    Loaded,
+    LogRecord,
+    NewRecord,
+    Polled,
+    Refused,
+    Rewrite,
+    Unavailable,
+)
 from pipeline.backends.sqlite.append import Appended, GroupCommit, insert
 from pipeline.backends.sqlite.read import fetch
+from pipeline.backends.sqlite.rewriting import cut_off_older_pages, is_unscrubbed, rewrite_records, scrub
+
+log = logging.getLogger("rapport.sqlite")
 
 EVENTS = "events"
 _KEYS_PER_QUERY = 500
@@ -43,6 +57,7 @@ class EmbeddedWork:
         self._positions: dict[int, int] = {}
         self._announced = False
         self._in_transaction = False
+        self._to_cut_off = self._to_scrub = is_unscrubbed(connection)
 
     # WorkerLog
 
@@ -53,6 +68,8 @@ class EmbeddedWork:
             return Polled([], {}, assigned=self._partitions)
         seen = self._appended.count()
         polled = self._fetch(max_records)
+        if self._to_cut_off and not polled.records:
+            self._scrub()
         waited = 0.0
         while not polled.records and waited < timeout_seconds:
             # Another process may append too, and cannot notify: look again now and then.
@@ -126,6 +143,19 @@ class EmbeddedWork:
         except BaseException:
             self._rollback()  # or the write lock would be held for ever
             raise
+
+    def rewrite(self, rewrite: Rewrite, how: Callable[[LogRecord], tuple[bytes, bytes] | None]) -> None:
+        """Within the transaction that `publish` opened; see `pipeline.backends.sqlite.rewriting`."""
+        try:
+            rewrite_records(self._connection, rewrite, how)
+        except sqlite3.Error as problem:
+            self._rollback()
+            raise Unavailable(f"the embedded log cannot be rewritten: {problem}") from problem
+        except BaseException:
+            self._rollback()
+            raise
+        self._to_cut_off = True
+        self._to_scrub = self._to_scrub or bool(rewrite.keys)
 
     def append_ticks(self, records: Sequence[NewRecord]) -> None:
         """Append without waiting."""
@@ -220,7 +250,20 @@ class EmbeddedWork:
             raise
         self._in_transaction = False
         self._write_lock.release()
+        if self._to_cut_off:
+            self._to_cut_off = not cut_off_older_pages(self._connection) or self._to_scrub
         self._appended.notify()
+
+    def _scrub(self) -> None:
+        """In a quiet moment."""
+        if self._to_scrub:
+            self._to_scrub = False
+            try:
+                with self._write_lock:
+                    scrub(self._connection)
+            except sqlite3.Error as problem:
+                log.warning("the file could not be cleaned after an erasure: %s; a restart tries again", problem)
+        self._to_cut_off = not cut_off_older_pages(self._connection)
 
     def _write(self, change: Change) -> None:
         row = self._connection.execute(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 MAX_CLOSED = 50
+MAX_FORMER = 1_000
 DAY_MS = 86_400_000
 MOST_BOUGHT = "most_bought"
 """The category of a campaign that means: the one the customer buys most often."""
@@ -65,6 +66,8 @@ class Vouchers(msgspec.Struct, frozen=True, array_like=True):
 
     held: dict[str, Held] = {}
     """By code; the oldest closed ones beyond `MAX_CLOSED` are dropped."""
+    former: tuple[str, ...] = ()
+    """Codes of the last `MAX_FORMER` that were dropped: an erasure has to reach them too."""
 
 
 Outputs = list[Output | Note]
@@ -79,7 +82,7 @@ def step(
 ) -> tuple[Vouchers, Sequence[Output | Note]]:
     """Mint what was granted, follow what becomes of it, take back what should not have been."""
     own = profile.vouchers
-    held = dict(own.held)
+    held, former = dict(own.held), own.former
     outputs: Outputs = []
     if isinstance(event, EffectDelivered):
         _delivered(held, event)
@@ -87,6 +90,7 @@ def step(
         _redeemed(held, event)
     elif isinstance(event, HandedOver) and event.history is not None:
         held = event.history.vouchers.held | held
+        former = (*event.history.vouchers.former, *former)
     for note in notes:
         if isinstance(note, Granted):
             _issued(held, note, profile, now, rules, outputs)
@@ -95,9 +99,10 @@ def step(
         elif isinstance(note, LapseDisproved):
             _revoked(held, note, profile, now, outputs)
     _released(held, profile, now, outputs)
-    if held == own.held:
+    if held == own.held and former == own.former:
         return own, outputs
-    return Vouchers(_bounded(held, now)), outputs
+    kept = _bounded(held, now)
+    return Vouchers(kept, (*former, *(code for code in held if code not in kept))[-MAX_FORMER:]), outputs
 
 
 def _delivered(held: dict[str, Held], event: EffectDelivered) -> None:

@@ -1,0 +1,111 @@
+"""Erasing a person: what is forgotten with them, and what has to stay so that nothing late brings them back. Pure.
+
+The person (`u:`) is forgotten first and passes the request on to their browsers and vouchers; a browser obeys only
+the person it belongs to. A person or browser leaves a tombstone: a salted hash of their key, in the same partition,
+which commits with it. While it stands, events of that key are dropped; it falls when the shop's server names them
+again.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.core.customer.profile import Profile
+from pipeline.core.effects import Erasure, Send
+from pipeline.core.events import (
+    SERVER,
+    Customer,
+    ErasureRequested,
+    Event,
+    EventForwarded,
+    ProfileClaimed,
+    ProfileHandedOver,
+)
+from pipeline.core.identifiers import effect_id, voucher_key
+from pipeline.core.partition import IMPORT_SOURCE
+
+PREFIX = "e:"
+"""Of a tombstone's key; no subject has it."""
+_HASH_BYTES = 16
+
+
+class Tombstone(msgspec.Struct, frozen=True, array_like=True):
+    """All that stays of somebody who was erased."""
+
+    request_id: str
+    erased_at: int
+    """Epoch ms: only what was said later can lift it."""
+
+
+def tombstone_of(salt: bytes, key: str) -> str:
+    """The salted hash of a subject's key, 32 hexadecimal digits."""
+    return blake2b(key.encode(), key=salt, digest_size=_HASH_BYTES).hexdigest()
+
+
+def tombstone_key(tombstone: str) -> str:
+    """Where the tombstone is stored, among the subjects of its partition."""
+    return PREFIX + tombstone
+
+
+def leaves_tombstone(key: str) -> bool:
+    """Whether events of an erased subject could bring it back: a voucher comes from its person only."""
+    return key.startswith(("u:", "a:"))
+
+
+def obeys(key: str, state: object, request: ErasureRequested) -> bool:
+    """Whether the subject is to be forgotten: a browser that others used too, or never proved to be the person's,
+    stays; so does whatever is no person's."""
+    if key.startswith("a:") and request.owner and isinstance(state, Profile):
+        return state.identity.owner == request.owner
+    return key.startswith(("u:", "a:", "v:"))
+
+
+def passed_on(key: str, state: object, request: ErasureRequested) -> Sequence[Send]:
+    """To whom else the request goes: the browsers and vouchers of a person or browser."""
+    if not isinstance(state, Profile):
+        return ()
+    browsers = [f"a:{anonymous_id}" for anonymous_id in state.identity.browsers]
+    codes = dict.fromkeys((*state.vouchers.held, *state.vouchers.former))
+    linked = [*browsers, *(voucher_key(code) for code in codes)]
+    return [Send(to, replace(request, owner=key)) for to in linked]
+
+
+def called_back(key: str, tombstone: Tombstone, salt: bytes, event: Event) -> Sequence[Send]:
+    """To a browser that still speaks to somebody erased: it was not among those the person remembered."""
+    if not isinstance(event, EventForwarded | ProfileHandedOver):
+        return ()
+    request = ErasureRequested(
+        request_id=tombstone.request_id, owner=key, salt=salt, source="erasure", received_at=tombstone.erased_at
+    )
+    return (Send(f"a:{event.anonymous_id}", request),)
+
+
+def lifts(tombstone: Tombstone, event: Event) -> bool:
+    """Whether the shop's own server names them anew: a person by an identify that it sent after the erasure (an
+    imported history proves nothing), a browser by a person's claim that it vouches for."""
+    if isinstance(event, Customer):
+        said_at = min(event.occurred_at, event.accepted_at or event.received_at)
+        imported = event.source.startswith(IMPORT_SOURCE)
+        return event.type == "identify" and event.trust == SERVER and not imported and said_at > tombstone.erased_at
+    return isinstance(event, ProfileClaimed) and event.trust == SERVER and event.received_at > tombstone.erased_at
+
+
+def listed(tombstone: str, salt: bytes, partition: int, entry: Tombstone) -> Erasure:
+    """The entry of the list that readers of the log apply."""
+    return Erasure(
+        id=effect_id("erasure", "ERASED", tombstone, entry.request_id),
+        request_id=entry.request_id,
+        outcome="ERASED",
+        tombstone=tombstone,
+        salt=salt,
+        partition=partition,
+        at=entry.erased_at,
+    )
+
+
+def unlisted(erased: Erasure, at: int) -> Erasure:
+    """What takes the entry's place: from `at` on, epoch ms, they are known again."""
+    lifted_id = effect_id("erasure", "LIFTED", erased.tombstone, erased.request_id)
+    return replace(erased, id=lifted_id, outcome="LIFTED", at=at)

@@ -1,0 +1,134 @@
+"""What erasing leaves to do beside stepping: tombstones of one partition, and what its batch takes off the log.
+
+Laws and names are `pipeline.core.erasure`'s; here they are loaded, changed and written down, never decided.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from pipeline.backends.contract import Loaded, LogRecord, Rewrite
+from pipeline.codec import Codec, Undecodable
+from pipeline.core import bounds, erasure
+from pipeline.core.effects import Effect, Erasure
+from pipeline.core.erasure import Tombstone
+from pipeline.core.events import ErasureRequested, Event, ProfileClaimed, RecordErased
+from pipeline.core.partition import STAMPED
+
+EVENTS = "events"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Tombstone).decode
+
+
+class LoadKeys(Protocol):
+    """Reads subjects of the partition from the store."""
+
+    def __call__(self, keys: Sequence[str]) -> Loaded: ...
+
+
+class Erasures:
+    """The tombstones one batch asked for or changed, and its `rewrite` of the log."""
+
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self.dropped = 0
+        """How many records of the batch belonged to somebody erased."""
+        self.committed()
+
+    def committed(self) -> None:
+        """The batch is stored: begin the next one."""
+        self.dropped = 0
+        self.rewrite = Rewrite(self._partition)
+        self._found: dict[str, Tombstone | None] = {}
+        self._changed: dict[str, None] = {}
+        self._left: dict[bytes, Erasure] = {}
+        self._forgotten: dict[bytes, int] = {}
+        self._claims: dict[bytes, tuple[str, str]] = {}
+
+    def fetch(self, keys: Iterable[str], salt: bytes, load: LoadKeys) -> None:
+        """Load the tombstones of these subjects, as far as they can have one."""
+        hashes = (erasure.tombstone_of(salt, key) for key in keys if erasure.leaves_tombstone(key))
+        missing = [erasure.tombstone_key(tombstone) for tombstone in hashes if tombstone not in self._found]
+        if missing:
+            for name, stored in load(missing).subjects.items():
+                self._found[name.removeprefix(erasure.PREFIX)] = _decode(stored) if stored else None
+
+    def of(self, key: str, salt: bytes) -> Tombstone | None:
+        """The tombstone of a subject without state, if it was fetched and there is one."""
+        return self._found.get(erasure.tombstone_of(salt, key))
+
+    def drop(self, record: LogRecord) -> None:
+        """The record belongs to somebody erased."""
+        self.dropped += 1
+        self.rewrite.offsets.add(record.offset)
+
+    def forget(self, record: LogRecord) -> None:
+        """Everything with this record's key is to go, as far as the record."""
+        self.rewrite.keys[record.key] = self._forgotten[record.key] = record.offset + 1
+
+    def keep(self, record: LogRecord, request: ErasureRequested, salt: bytes) -> None:
+        """The subject stays, but nobody is to read from its records who the person was."""
+        self.rewrite.offsets.add(record.offset)
+        self.rewrite.keys[record.key] = record.offset + 1
+        self._claims[record.key] = request.owner, f"u:~{erasure.tombstone_of(salt, request.owner)}"
+
+    def entomb(self, tombstone: str, salt: bytes, entry: Tombstone, key: bytes = b"") -> Erasure:
+        """Put up a tombstone, of the subject `key` if that is still said; what goes on the list."""
+        self._found[tombstone], self._changed[tombstone] = entry, None
+        listed = erasure.listed(tombstone, salt, self._partition, entry)
+        if key:
+            self._left[key] = listed
+        return listed
+
+    def lift(self, key: str, salt: bytes, entry: Tombstone, at: int) -> Erasure:
+        """Take the tombstone away; what goes on the list."""
+        tombstone = erasure.tombstone_of(salt, key)
+        self._found[tombstone], self._changed[tombstone] = None, None
+        return erasure.unlisted(erasure.listed(tombstone, salt, self._partition, entry), at)
+
+    def changes(self) -> dict[str, bytes | None]:
+        """The tombstones that were put up or taken away, as subjects of the store."""
+        found = self._found
+        return {
+            erasure.tombstone_key(name): None if (entry := found[name]) is None else _encode(entry)
+            for name in self._changed
+        }
+
+    def rewritten(self, record: LogRecord, codec: Codec) -> tuple[bytes, bytes] | None:
+        """Key and value that take the record's place; None: it stays as it is."""
+        on_events = record.topic == EVENTS
+        below = self._forgotten.get(record.key, 0)
+        if (on_events and record.offset in self.rewrite.offsets) or (record.offset < below if on_events else below):
+            return b"", codec.encode(_erased(record, codec, self._left.get(record.key)))
+        claimant, nobody = self._claims.get(record.key, ("", ""))
+        event = _decoded(record, codec) if claimant else None
+        if isinstance(event, ProfileClaimed) and event.claimant == claimant:
+            return record.key, codec.encode(msgspec.structs.replace(event, claimant=nobody))
+        return None
+
+
+def _erased(record: LogRecord, codec: Codec, left: Erasure | None) -> RecordErased:
+    """What stays: enough for every other subject to come out the same when the log is decided again."""
+    event = _decoded(record, codec)
+    name = "" if event is None else type(event).__name__
+    if left is not None and isinstance(event, ErasureRequested):
+        return RecordErased(
+            record=name,
+            tombstone=left.tombstone,
+            salt=left.salt,
+            request_id=left.request_id,
+            source=event.source,
+            received_at=event.received_at,
+        )
+    if isinstance(event, STAMPED) and not bounds.fault(event):
+        return RecordErased(record=name, source=event.source, received_at=event.received_at)
+    return RecordErased(record=name, received_at=0)
+
+
+def _decoded(record: LogRecord, codec: Codec) -> Event | Effect | None:
+    try:
+        return codec.decode(record.value)
+    except Undecodable:
+        return None

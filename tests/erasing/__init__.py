@@ -1,0 +1,1 @@
+"""Erasing and exporting a person, on every log and store."""
