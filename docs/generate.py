@@ -194,6 +194,7 @@ def metrics_page() -> str:
     described: dict[str, tuple[str, str]] = {}
     for role, measures in (
         ("collect", observe.CollectorMeasures),
+        ("every", observe.limited),
         ("work", observe.WorkerMeasures),
         ("serve", observe.ApiMeasures),
         ("deliver", observe.DeliverMeasures),

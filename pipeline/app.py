@@ -30,6 +30,9 @@ from pipeline.core.effects import Effect
 from pipeline.core.events import CampaignsChanged, Event, ModelChanged
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.partition import ActiveRules, activate
+from pipeline.edge.caller import Proxies
+from pipeline.edge.guard import Guard
+from pipeline.edge.limits import Limits, Rates
 from pipeline.heartbeat import Heart
 from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.producers.collector import Collector, CollectorOptions, Keys
@@ -141,16 +144,36 @@ class App:
         """The tracking endpoints."""
         settings = self.settings
         options = CollectorOptions(
-            keys=Keys([settings.write_key], [settings.server_key]),
+            keys=Keys(*self.keys()),
+            limits=self.limits,
             identity_secret=settings.identity_secret.encode(),
             stream_secret=self.stream_secret(),
             source=source("collect"),
             trust_browser_purchases=settings.trust_browser_purchases,
+            drop_crawlers=settings.drop_crawlers,
             origins=settings.allowed_origins,
             public_url=settings.public_url,
         )
         measures = observe.CollectorMeasures(self.registry)
         return Collector(options, self.appender("collect"), self.codec, wall_ms, measures)
+
+    def keys(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The browser keys and the server keys that are valid; the current one first."""
+        s = self.settings
+        browser = tuple(key for key in (s.write_key, s.previous_write_key) if key)
+        return browser, tuple(key for key in (s.server_key, s.previous_server_key) if key)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What this process lets through."""
+        names = Rates.__struct_fields__
+        rates = Rates(**{name: getattr(self.settings, f"limit_{name}") for name in names})
+        return Limits(rates, time.monotonic, observe.limited(self.registry))
+
+    def guarded(self, application: observe.Asgi) -> observe.Asgi:
+        """What stands before every application that is served."""
+        proxies = Proxies(self.settings.trusted_proxies, self.settings.proxy_header)
+        return Guard(application, proxies, self.limits)
 
     def stream_secret(self) -> bytes:
         """Signs the site stream's tokens."""
@@ -160,8 +183,9 @@ class App:
         """Profiles, vouchers, site stream, feed; the demo shop if its folder is given."""
         settings = self.settings
         options = ApiOptions(
-            server_key=settings.server_key,
-            write_key=settings.write_key,
+            server_keys=self.keys()[1],
+            write_keys=self.keys()[0],
+            limits=self.limits,
             identity_secret=settings.identity_secret.encode(),
             stream_secret=self.stream_secret(),
             source=source("serve"),

@@ -47,6 +47,15 @@ def exposition(registry: CollectorRegistry) -> bytes:
     return generate_latest(registry)
 
 
+def limited(registry: CollectorRegistry) -> Callable[[str], None]:
+    """Counts what was told to wait, by the limit's name."""
+    counter = Counter(
+        "rapport_http_limited_total", "Requests answered 429, by the limit they ran into.", ["limit"],
+        registry=registry,
+    )  # fmt: skip
+    return lambda limit: counter.labels(limit).inc()
+
+
 class CollectorMeasures:
     """Implements `pipeline.producers.collector.measures.Measures`."""
 

@@ -4,6 +4,7 @@ Knows nothing of what they do.
 """
 
 import contextlib
+import resource
 import signal
 import socket
 import threading
@@ -13,7 +14,8 @@ from typing import Any, Protocol, TypeVar
 
 import uvicorn
 
-from pipeline.producers.collector.connection import BoundedConnection
+from pipeline.edge.connection import BoundedConnection
+from pipeline.edge.guard import Asgi
 
 JOIN_SECONDS = 15
 
@@ -33,7 +35,9 @@ class Streams(Protocol):
 class Running:
     """Threads and servers of one process, stopped together: the first to fail stops all."""
 
-    def __init__(self) -> None:
+    def __init__(self, guard: Callable[[Asgi], Asgi]) -> None:
+        """`guard` is put around every application that is served."""
+        self._guard = guard
         self.stop = threading.Event()
         self.failure: BaseException | None = None
         self._threads: list[threading.Thread] = []
@@ -58,18 +62,20 @@ class Running:
     def serve(self, application: Any, host: str, port: int) -> int:
         """Serve HTTP in a thread of its own; the port it listens on. Raises OSError if the port is taken."""
         config = uvicorn.Config(
-            application,
+            self._guard(application),
             http=BoundedConnection,
+            proxy_headers=False,  # the guard's; uvicorn believes every process of this machine
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",  # a sender's malformed requests are no warnings
             access_log=False,
             server_header=False,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=5,
             backlog=2048,
         )
+        _raise_open_files()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         # Named as TCP, because only then does asyncio switch Nagle's algorithm off: it would add 40 ms to answers.
         listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -104,6 +110,12 @@ class Running:
             api.close()
         if self.failure is not None:
             raise self.failure
+
+
+def _raise_open_files() -> None:
+    """As many sockets as this process may have: the usual soft limit of 1,024 is soon reached by idle ones."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class _Server(uvicorn.Server):

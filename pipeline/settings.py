@@ -10,15 +10,22 @@ import hmac
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 DEFAULT_FILE = Path("rapport.toml")
-SECRETS = ("server_key", "identity_secret", "code_secret", "kafka_sasl_password")
+SECRETS = (
+    "server_key", "previous_server_key", "identity_secret", "code_secret", "store", "schema_registry_url",
+    "kafka_sasl_password", "kafka_ssl_key_password",
+)  # fmt: skip
+"""Never shown; each can stand in a file of its own. Addresses may hold passwords."""
+LISTS = ("allowed_origins", "trusted_proxies")
+"""In the environment, with commas between."""
 DEMO_SECRET = "rapport-demo-secret-not-for-vouchers-of-value"
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Rate = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 
 
 class SettingsError(Exception):
@@ -32,6 +39,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The public key that pages send with their events."""
     server_key: str = ""
     """The secret key of the shop's own servers: trusted purchases, profiles, redemption."""
+    previous_write_key: str = ""
+    """Still valid beside `write_key` while pages change over; empty it to revoke it."""
+    previous_server_key: str = ""
+    """Still valid beside `server_key` while servers change over; empty it to revoke it."""
     identity_secret: str = ""
     """Signs a user id for the browser: userHash = HMAC-SHA256(identity_secret, userId), hexadecimal."""
     code_secret: str = ""
@@ -60,6 +71,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How browsers reach the collector (https://events.shop.example), if a proxy stands before it."""
     trust_browser_purchases: bool = False
     """Count purchases that come under the browser key. Anybody can invent them: only for shops without a server."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks (10.0.0.0/8) of the proxies that are believed when they say who calls."""
+    proxy_header: Literal["X-Forwarded-For", "Forwarded"] = "X-Forwarded-For"
+    """The header in which those proxies write the caller's address."""
+    limit_address_requests_per_second: Rate = 200
+    """Requests of one address (IPv6: of one /64); ten seconds' worth at once. This and the other limits count in each
+    process, answer 429 with `Retry-After`, and are off when 0."""
+    limit_key_events_per_second: Rate = 20_000
+    """Events under one key; ten seconds' worth at once."""
+    limit_customer_events_per_second: Rate = 200
+    """Events of one customer or browser under the write key; ten seconds' worth at once."""
+    limit_bad_keys_per_minute: Rate = 60
+    """Requests of one address without a valid key; after that it is heard only with one."""
+    limit_unknown_codes_per_minute: Rate = 600
+    """Voucher codes nobody has, asked for by one address; after that no code is looked up for it."""
+    drop_crawlers: bool = True
+    """Leave out what search engines, previews and other known crawlers do on pages: they are no customers."""
     schema_registry_url: str = ""
     """Register the schemas there at start and write effects with its ids."""
     outbox: str = ""
@@ -84,6 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Passed to Kafka clients: file of the client certificate."""
     kafka_ssl_key_location: str = ""
     """Passed to Kafka clients: file of the client key."""
+    kafka_ssl_key_password: str = ""
+    """Passed to Kafka clients: what the client key is encrypted with."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -136,7 +166,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         try:
             msgspec.convert({name: value}, Settings)
         except msgspec.ValidationError as problem:
-            raise SettingsError(f"{path}:{line}: {name} = {value!r}: {_plain(problem)}") from problem
+            shown = "(secret)" if name in SECRETS else repr(value)
+            raise SettingsError(f"{path}:{line}: {name} = {shown}: {_plain(problem)}") from problem
     return values
 
 
@@ -150,7 +181,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             name, value = name.removesuffix("_file"), _secret(variable, value)
         if name not in NAMES:
             raise SettingsError(f"unknown setting in the environment: {variable}{did_you_mean(name, 'RAPPORT_')}")
-        values[name] = value.split(",") if name == "allowed_origins" else value
+        values[name] = [part.strip() for part in value.split(",")] if name in LISTS else value
         try:
             msgspec.convert({name: values[name]}, Settings, strict=False)
         except msgspec.ValidationError as problem:

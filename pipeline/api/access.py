@@ -7,34 +7,41 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Iterable
 
 from starlette.requests import Request
 
-from pipeline.api.answers import Refused
+from pipeline.api.answers import Refused, limited
+from pipeline.edge.caller import who
+from pipeline.edge.limits import Limits
 
 MAX_KEY_CHARACTERS = 512
 
 
 class ServerAccess:
-    """Lets through who presents the server key."""
+    """Lets through who presents a server key."""
 
-    def __init__(self, server_key: str, write_key: str) -> None:
-        """Raises ValueError if there is no server key, or if the public key is the same."""
-        if not server_key:
+    def __init__(self, server_keys: Iterable[str], write_keys: Iterable[str], limits: Limits) -> None:
+        """Raises ValueError if there is no server key, or if a public key is the same."""
+        server, write = set(server_keys), set(write_keys)
+        if not server or "" in server:
             raise ValueError("server_key is empty: set one, or anybody could read profiles")
-        if server_key == write_key:
+        if server & write:
             raise ValueError("the server key and the write key are the same: the write key stands in every page")
-        self._server = _digest(server_key)
-        self._write = _digest(write_key) if write_key else b""
+        self._server = tuple(_digest(key) for key in server)
+        self._write = tuple(_digest(key) for key in write)
+        self._limits = limits
 
     def require(self, request: Request) -> None:
-        """Raises Refused: 401 without a valid key, 403 with the public one."""
+        """Raises Refused: 401 without a valid key, 403 with a public one, 429 for too many of either."""
         presented = _digest(presented_key(request.headers.get("authorization", "")))
-        is_server = hmac.compare_digest(self._server, presented)
-        is_browser = hmac.compare_digest(self._write, presented)
-        if is_server:
+        if _is_among(self._server, presented):
+            if wait := self._limits.key.take("server"):
+                raise limited("too many requests under this key", wait)
             return
-        if is_browser:
+        if wait := self._limits.bad_keys.take(caller(request)):
+            raise limited("too many requests without a valid key", wait)
+        if _is_among(self._write, presented):
             raise Refused(403, "browser_key", "this needs the server key; the write key is public and opens nothing")
         challenge = {"WWW-Authenticate": 'Basic realm="rapport"'}
         raise Refused(401, "bad_key", "the server key is missing or wrong: Basic base64(key:) or Bearer", challenge)
@@ -54,6 +61,16 @@ def presented_key(authorization: str) -> str:
         return base64.b64decode(credentials, validate=True).decode().partition(":")[0]
     except (binascii.Error, ValueError):
         return ""
+
+
+def caller(request: Request) -> str:
+    """What tells callers apart: never to be logged."""
+    return who(request.client.host) if request.client else ""
+
+
+def _is_among(known: tuple[bytes, ...], presented: bytes) -> bool:
+    """In the same time whichever it is."""
+    return sum(hmac.compare_digest(digest, presented) for digest in known) > 0
 
 
 def _digest(key: str) -> bytes:

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pipeline.edge.limits import retry_after
+
 log = logging.getLogger("rapport.api")
 
 RETRY_SOON = {"Retry-After": "1"}
@@ -50,6 +52,11 @@ def refusal(refused: Refused) -> Response:
 def unavailable(message: str) -> Refused:
     """A passing fault: the same request, sent again, may succeed and does no harm."""
     return Refused(503, "unavailable", message, RETRY_SOON)
+
+
+def limited(message: str, wait: float) -> Refused:
+    """Too often: to be sent again after so many seconds."""
+    return Refused(429, "too_many_requests", f"{message}: come again", {"Retry-After": retry_after(wait)})
 
 
 async def answer_refused(_request: Request, problem: Exception) -> Response:

@@ -74,8 +74,8 @@ class Api:
         self._loop: asyncio.AbstractEventLoop | None = None
         reports = Reports(appender, codec, clock, options.source)
         redemptions = Redemptions(self._questions, appender, codec, clock, options.source, options.answer_seconds)
-        access = ServerAccess(options.server_key, options.write_key)
-        records = Records(access, self._questions, redemptions, clock)
+        access = ServerAccess(options.server_keys, options.write_keys, options.limits)
+        records = Records(access, self._questions, redemptions, clock, options.limits)
         site_stream = SiteStream(options, self._hub, self._questions, reports, clock)
         shop = Shop(options, redemptions, appender, codec, clock) if options.shop else None
         self._app = Starlette(

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.edge.limits import Limits
+
 
 class ApiOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The API's settings."""
 
-    server_key: str
+    server_keys: tuple[str, ...]
     """Of the shop's own servers: profiles, vouchers, redemption."""
-    write_key: str = ""
-    """The public key of pages: known here only to be refused with 403."""
+    write_keys: tuple[str, ...] = ()
+    """The public keys of pages, the current one first: known here only to be refused with 403."""
+    limits: Limits = msgspec.field(default_factory=Limits)
+    """How often who may ask."""
     identity_secret: bytes = b""
     """Key of `userHash` = HMAC-SHA256(identity secret, userId); the demo shop signs with it."""
     stream_secret: bytes

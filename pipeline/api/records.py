@@ -1,18 +1,20 @@
 """The calls of the shop's own servers: a customer's profile, a voucher, its redemption. All need the server key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.access import ServerAccess
-from pipeline.api.answers import Refused, json_answer
+from pipeline.api.access import ServerAccess, caller
+from pipeline.api.answers import Refused, json_answer, limited
 from pipeline.api.orders import read_body, read_order
 from pipeline.api.questions import Questions
 from pipeline.api.redeeming import Redemptions
 from pipeline.api.view import customer_view, voucher_view
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
+from pipeline.edge.limits import Limits
 
 LONGEST_ID = 1_000
 
@@ -21,12 +23,18 @@ class Records:
     """The endpoints. `clock` returns epoch ms."""
 
     def __init__(
-        self, access: ServerAccess, questions: Questions, redemptions: Redemptions, clock: Callable[[], int]
+        self,
+        access: ServerAccess,
+        questions: Questions,
+        redemptions: Redemptions,
+        clock: Callable[[], int],
+        limits: Limits,
     ) -> None:
         self._access = access
         self._questions = questions
         self._redemptions = redemptions
         self._clock = clock
+        self._limits = limits
 
     async def customer(self, request: Request) -> Response:
         """`GET /v1/customers/{id}`: 200, 401, 403, 404."""
@@ -39,16 +47,32 @@ class Records:
         return json_answer(200, customer_view(profile, self._clock()))
 
     async def voucher(self, request: Request) -> Response:
-        """`GET /v1/vouchers/{code}`: 200, 401, 403, 404."""
+        """`GET /v1/vouchers/{code}`: 200, 401, 403, 404, 429."""
         self._access.require(request)
-        state = await self._redemptions.find(request.path_params["code"])
+        with self._guessing(request):
+            state = await self._redemptions.find(request.path_params["code"])
         return json_answer(200, voucher_view(state, self._clock()))
 
     async def redeem(self, request: Request) -> Response:
-        """`POST /v1/vouchers/{code}/redeem`: 200, 400, 401, 403, 404, 409, 410, 422, 503."""
+        """`POST /v1/vouchers/{code}/redeem`: 200, 400, 401, 403, 404, 409, 410, 422, 429, 503."""
         self._access.require(request)
         order = read_order(await read_body(request))
-        return json_answer(200, await self._redemptions.redeem(request.path_params["code"], order))
+        with self._guessing(request):
+            return json_answer(200, await self._redemptions.redeem(request.path_params["code"], order))
+
+    @contextmanager
+    def _guessing(self, request: Request) -> Iterator[None]:
+        """Around a look for a code. Who guessed too often is refused before it, whatever the code: a right guess
+        is answered like a wrong one."""
+        guesser = caller(request)
+        if wait := self._limits.unknown_codes.spent(guesser):
+            raise limited("too many codes that nobody has", wait)
+        try:
+            yield
+        except Refused as refused:
+            if refused.status == 404:
+                self._limits.unknown_codes.take(guesser)
+            raise
 
 
 def subject_key(customer_id: str) -> str:

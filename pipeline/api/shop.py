@@ -81,7 +81,7 @@ class Shop:
         self._codec = codec
         self._clock = clock
         self._catalogue = Catalogue.read(options.shop / "products.json")
-        self._files = _files(options.shop, options.write_key)
+        self._files = _files(options.shop, options.write_keys[0] if options.write_keys else "")
         if options.shop_vendor:
             self._files |= {f"vendor/{name}": data for name, data in _files(options.shop_vendor, "").items()}
             if "vendor/index.js" in self._files:

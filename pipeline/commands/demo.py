@@ -89,7 +89,7 @@ def _history(app: App) -> int:
 
 
 def _live(app: App, port: int, seed: int, seconds: int | None) -> None:
-    running = Running()
+    running = Running(app.guarded)
     with signals(running):
         api = app.measured(running.closing(app.api(shop=SHOP)))
         application = Together(app.collector(), api)

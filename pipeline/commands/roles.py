@@ -41,7 +41,7 @@ def up(config: Config = None, data: Data = None, host: Host = None, port: Port =
     require(settings, "write_key", "server_key", "identity_secret", "code_secret")
     check_campaigns(settings)
     with opened(settings, demo=False) as app:
-        running = Running()
+        running = Running(app.guarded)
         with signals(running):
             if not once_reachable(running.stop, lambda: publish_at_start(app)):
                 return
@@ -62,7 +62,7 @@ def collect(config: Config = None, data: Data = None, metrics_port: MetricsPort 
     settings = settings_of(config, data, host=host)
     require(settings, "write_key", "server_key", "identity_secret", "code_secret")
     with opened(settings, demo=False) as app:
-        running = Running()
+        running = Running(app.guarded)
         with signals(running):
             if not once_reachable(running.stop, app.backend.ensure_topics):
                 return
@@ -78,7 +78,7 @@ def serve(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
     settings = settings_of(config, data, host=host)
     require(settings, "write_key", "server_key", "identity_secret", "code_secret")
     with opened(settings, demo=False) as app:
-        running = Running()
+        running = Running(app.guarded)
         with signals(running):
             if not once_reachable(running.stop, app.backend.ensure_topics):
                 return
@@ -118,7 +118,7 @@ def relay(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
 def _alone(
     app: App, role: str, work: Any, metrics_port: int | None, before: Callable[[], object] | None = None
 ) -> None:
-    running = Running()
+    running = Running(app.guarded)
     with signals(running):
         # A producer that comes before its topics would have the broker make them, with too few partitions.
         if not once_reachable(running.stop, before or app.backend.ensure_topics):

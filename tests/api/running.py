@@ -56,8 +56,8 @@ class Running:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         given: dict[str, Any] = {
-            "server_key": SERVER_KEY,
-            "write_key": WRITE_KEY,
+            "server_keys": (SERVER_KEY,),
+            "write_keys": (WRITE_KEY,),
             "identity_secret": IDENTITY_SECRET,
             "stream_secret": STREAM_SECRET,
             "source": "serve@test",

@@ -22,6 +22,7 @@ from pipeline.producers.collector import Collector, CollectorOptions, Keys
 
 NOW = 1_795_000_000_000
 """2026-11-18T11:06:40Z."""
+ADDRESS = "203.0.113.7"
 BROWSER_KEY = "browser-key"
 SERVER_KEY = "server-key"
 IDENTITY_SECRET = b"identity secret"
@@ -162,7 +163,12 @@ class Door:
 
 
 async def ask(
-    app: Collector, method: str, path: str, chunks: Sequence[bytes | None], headers: dict[str, str] | None = None
+    app: Collector,
+    method: str,
+    path: str,
+    chunks: Sequence[bytes | None],
+    headers: dict[str, str] | None = None,
+    address: str = ADDRESS,
 ) -> Response:
     """One request; a chunk None is the client hanging up, after the last chunk the body is complete."""
     messages: list[dict[str, Any]] = [
@@ -189,6 +195,7 @@ async def ask(
         "path": path,
         "query_string": query.encode(),
         "scheme": "http",
+        "client": (address, 50_000),
         "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in (headers or {}).items()],
     }
     await app(scope, receive, send)

@@ -7,6 +7,8 @@ is 503 with `Retry-After`. node and browser SDKs take 3xx as delivered: tracking
 
 import msgspec
 
+from pipeline.edge.limits import retry_after
+
 Header = tuple[bytes, bytes]
 
 CLOSE: Header = (b"connection", b"close")
@@ -68,6 +70,12 @@ SUCCESS = json_answer(200, {"success": True})
 def accepted(rejected: list[Rejection]) -> Answer:
     """The answer to a batch whose good events are durable."""
     return json_answer(200, {"success": True, "rejected": rejected}) if rejected else SUCCESS
+
+
+def limited(message: str, wait: float) -> Refused:
+    """Too often: to be sent again after so many seconds."""
+    retry: Header = (b"retry-after", retry_after(wait).encode())
+    return Refused(429, "too_many_requests", f"{message}: send the same again later", (retry,))
 
 
 def unavailable(code: str, message: str, *headers: Header) -> Refused:

@@ -3,10 +3,10 @@ reading the library once."""
 
 import gzip
 import hashlib
-import re
 from pathlib import Path
 from typing import Any
 
+from pipeline.edge.heads import HOST
 from pipeline.producers.collector.answers import NO_STORE, Answer, Header, json_answer
 
 ALLOWED_HEADERS = b"authorization, content-type, content-encoding, x-retry-count, anonymousid, sentat"
@@ -16,7 +16,6 @@ _PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-max-age", b"600"),
 )
 _EXPOSED: Header = (b"access-control-expose-headers", b"retry-after")
-_HOST = re.compile(rb"[A-Za-z0-9._~-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
 class Origins:
@@ -44,7 +43,7 @@ def base_url(public_url: str, scheme: str, host: bytes) -> str:
     no host. Only ever told back to the one who asked."""
     if public_url:
         return public_url.rstrip("/")
-    return f"{scheme}://{host.decode()}" if _HOST.fullmatch(host) else ""
+    return f"{scheme}://{host.decode()}" if HOST.fullmatch(host) else ""
 
 
 def segment_settings(write_key: str, base: str) -> Answer:
@@ -94,7 +93,6 @@ class Library:
             (b"cache-control", b"public, max-age=300"),
             (b"etag", self._etag),
             (b"vary", b"accept-encoding"),
-            (b"x-content-type-options", b"nosniff"),
             (b"cross-origin-resource-policy", b"cross-origin"),
         )
         if self._etag in if_none_match:

@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from pipeline.backends.contract import Appender, Unavailable
+from pipeline.backends.contract import Appender, NewRecord, Unavailable
 from pipeline.envelope import Encodes
 from pipeline.producers.collector import browser, stream
 from pipeline.producers.collector.acknowledge import Acknowledgements
+from pipeline.producers.collector.admission import Admission
 from pipeline.producers.collector.answers import (
     SUCCESS,
     Answer,
@@ -24,8 +25,9 @@ from pipeline.producers.collector.answers import (
     unavailable,
 )
 from pipeline.producers.collector.body import MAX_BATCH_BYTES, Parcel, open_batch, open_single
+from pipeline.producers.collector.crawlers import Crawlers
 from pipeline.producers.collector.inflate import inflate
-from pipeline.producers.collector.intake import take
+from pipeline.producers.collector.intake import CRAWLER, take
 from pipeline.producers.collector.keys import Access, presented
 from pipeline.producers.collector.measures import Measures
 from pipeline.producers.collector.options import CollectorOptions
@@ -62,6 +64,8 @@ class Collector:
         self._measures = measures
         self._origins = browser.Origins(options.origins)
         self._library = browser.Library(options.library)
+        self._admission = Admission(options.keys, options.limits)
+        self._crawlers = Crawlers() if options.drop_crawlers else None
         self._held = Held(options.held_bytes)
         self._acknowledgements: Acknowledgements | None = None
 
@@ -111,8 +115,7 @@ class Collector:
         if found.handler == "library":
             return self._library.answer(headers.get(b"accept-encoding", b""), headers.get(b"if-none-match", b""))
         in_path = key_of_settings(scope["path"])
-        keys = presented(headers.get(b"authorization", b""), scope["query_string"], in_path)
-        access = self._access(keys)
+        access = self._admission.access(scope, self._admission.before_body(scope, headers), in_path)
         if access.kind == "server":
             raise Refused(403, "server_key", "this is a server key: a page must only ever hold a browser key")
         if found.handler == "settings":
@@ -120,13 +123,16 @@ class Collector:
             return browser.segment_settings(
                 in_path, browser.base_url(self._options.public_url, scope["scheme"], host)
             )
-        return browser.rudder_source(keys[0], access.name)
+        shown = presented(headers.get(b"authorization", b""), scope["query_string"], in_path)
+        return browser.rudder_source(shown[0], access.name)
 
     async def _post(self, scope: Scope, headers: dict[bytes, bytes], found: Route, receive: Receive) -> Answer:
+        ignored = found.handler == "ignored"
+        so_far = None if ignored else self._admission.before_body(scope, headers)
         data = await read_body(receive, MAX_BATCH_BYTES, self._options.body_seconds, self._held)
         held = len(data)
         try:
-            if found.handler == "ignored":
+            if ignored:
                 return SUCCESS
             encoding = headers.get(b"content-encoding", b"").decode("latin-1")
             opened = inflate(data, encoding, MAX_BATCH_BYTES)
@@ -135,15 +141,17 @@ class Collector:
                 held += len(opened)
             if found.handler == "token":
                 asked = stream.read_request(opened)
-                access = self._access(_presented(scope, headers, asked.write_key))
+                access = self._admission.access(scope, so_far, asked.write_key)
+                self._admission.events(access, 1)
                 return stream.token(asked, access, self._options, self._clock())
             batch = found.handler == "batch"
             parcel = open_batch(opened) if batch else open_single(opened)
-            access = self._access(_presented(scope, headers, parcel.write_key))
+            access = self._admission.access(scope, so_far, parcel.write_key)
+            self._admission.events(access, len(parcel.messages))
             rejected = await self._take(parcel, "" if batch else found.endpoint, access, headers)
         finally:
             self._held.give_back(held)
-        if rejected and not batch:
+        if rejected and not batch and rejected[0].code != CRAWLER:
             raise Refused(400, rejected[0].code, rejected[0].message)
         return accepted(rejected)
 
@@ -151,14 +159,18 @@ class Collector:
         """Put the messages on the log and wait until they are there. Raises Refused (503)."""
         self._measures.events_in(len(parcel.messages))
         gpc = headers.get(b"sec-gpc") == b"1" and access.kind == "browser"
+        agent = headers.get(b"user-agent", b"").decode("latin-1") if access.kind == "browser" else ""
         waiting: list[asyncio.Future[None]] = []
         rejected: list[Rejection] = []
         outcomes: Counter[tuple[str, str]] = Counter()
         for first in range(0, len(parcel.messages), CHUNK_EVENTS):
             if first:
                 await asyncio.sleep(0)
-            arrival = self._arrival(parcel, access, gpc)
-            taken = take(parcel.messages[first : first + CHUNK_EVENTS], first, type_, arrival, self._codec)
+            arrival = self._arrival(parcel, access, gpc, agent)
+            chunk = parcel.messages[first : first + CHUNK_EVENTS]
+            taken = take(chunk, first, type_, arrival, self._codec)
+            if not first and chunk:
+                self._admit_customers(access, taken.records, len(chunk), len(parcel.messages))
             waiting.append(self._log().append(taken.records))
             rejected += taken.rejected
             outcomes += taken.outcomes
@@ -175,7 +187,15 @@ class Collector:
             self._measures.events_out("unavailable", "log", events)
             raise unavailable("unavailable", "the log can't be written now: send the same again") from problem
 
-    def _arrival(self, parcel: Parcel, access: Access, gpc: bool) -> Arrival:
+    def _admit_customers(self, access: Access, records: list[NewRecord], events: int, of: int) -> None:
+        """Before anything of the request is on the log. Raises Refused (429)."""
+        try:
+            self._admission.customers(access, records, events / of)
+        except Refused:
+            self._measures.events_out("limited", "customer", of)
+            raise
+
+    def _arrival(self, parcel: Parcel, access: Access, gpc: bool, agent: str) -> Arrival:
         options = self._options
         return Arrival(
             access=access,
@@ -183,27 +203,18 @@ class Collector:
             sent_at=parcel.sent_at,
             context=parcel.context,
             gpc=gpc,
+            user_agent=agent,
+            crawlers=self._crawlers,
             source=options.source,
             identity_secret=options.identity_secret,
             trust_browser_purchases=options.trust_browser_purchases,
         )
-
-    def _access(self, keys: list[str]) -> Access:
-        access = self._options.keys.access(keys)
-        if access is None:
-            shown = "is not valid here" if keys else "is missing"
-            raise Refused(401, "bad_key", f"the write key {shown}: send it as Basic base64(key:) or as writeKey")
-        return access
 
     def _log(self) -> Acknowledgements:
         """Made by the first request, since only then there is a loop."""
         if self._acknowledgements is None:
             self._acknowledgements = Acknowledgements(self._appender, asyncio.get_running_loop())
         return self._acknowledgements
-
-
-def _presented(scope: Scope, headers: dict[bytes, bytes], in_body: object) -> list[str]:
-    return presented(headers.get(b"authorization", b""), scope["query_string"], in_body)
 
 
 async def _send(send: Send, answer: Answer, cors: tuple[Header, ...], method: str) -> None:

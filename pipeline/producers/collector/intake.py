@@ -7,6 +7,7 @@ import msgspec
 
 from pipeline.backends.contract import NewRecord
 from pipeline.core.effects import DeadLetter
+from pipeline.core.events import Clickstream, Input
 from pipeline.core.identifiers import customer_key, effect_id
 from pipeline.envelope import Encodes, effect_record
 from pipeline.producers.collector.answers import Rejected, Rejection
@@ -15,6 +16,8 @@ from pipeline.producers.collector.translate import Arrival, generated_id, transl
 from pipeline.producers.collector.values import text
 
 EVENTS = "events"
+CRAWLER = "crawler"
+"""The code of what is left out though nothing is wrong with it: there is no dead letter of it."""
 
 
 class Taken(msgspec.Struct):
@@ -38,10 +41,22 @@ def take(messages: list[bytes], first: int, type_: str, arrival: Arrival, codec:
         except Rejected as problem:
             _reject(taken, message, raw, index, problem, arrival, codec)
             continue
+        if _is_crawlers(message, record, arrival):
+            taken.rejected.append(Rejection(text(message.message_id)[:100], CRAWLER, "a crawler is no customer"))
+            taken.outcomes["dropped", CRAWLER] += 1
+            continue
         key = customer_key(record.user_id, record.anonymous_id).encode()
         taken.records.append(NewRecord(EVENTS, key, codec.encode(record)))
         taken.outcomes["accepted", record.clamped] += 1
     return taken
+
+
+def _is_crawlers(message: Message, record: Input, arrival: Arrival) -> bool:
+    """Whether a crawler caused it. What a shop's server says of orders and customers it knows better."""
+    if arrival.crawlers is None or (arrival.access.kind == "server" and not isinstance(record, Clickstream)):
+        return False
+    agent = text(message.context.get("userAgent")) if isinstance(message.context, dict) else ""
+    return arrival.crawlers.is_crawler(agent or arrival.user_agent)
 
 
 def _reject(

@@ -19,8 +19,8 @@ class Measures(Protocol):
         """So many events were read from requests with a valid key."""
 
     def events_out(self, outcome: str, reason: str, count: int) -> None:
-        """`accepted` (reason: why their time was clamped, "" if it was not), `rejected` (the code) or
-        `unavailable` (the log did not take them: the sender was told to come again)."""
+        """`accepted` (reason: why their time was clamped, "" if it was not), `rejected` (the code), `dropped` (a
+        crawler's), `limited` or `unavailable` (the log did not take them): the last two may come again."""
 
 
 class Unmeasured:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.edge.limits import Limits
 from pipeline.producers.collector.keys import Keys
 
 LIBRARY = Path(__file__).parents[2] / "web" / "rapport.js"
@@ -13,6 +14,10 @@ class CollectorOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The collector's settings."""
 
     keys: Keys
+    limits: Limits = msgspec.field(default_factory=Limits)
+    """How often who may send."""
+    drop_crawlers: bool = True
+    """Leave out what known crawlers do on pages."""
     identity_secret: bytes = b""
     """Key of `userHash` = HMAC-SHA256(identity secret, userId); empty: no userHash is ever right."""
     stream_secret: bytes

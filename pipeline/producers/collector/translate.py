@@ -27,6 +27,7 @@ from pipeline.core.events import (
 from pipeline.producers.collector import consents, orders
 from pipeline.producers.collector.answers import Rejected
 from pipeline.producers.collector.body import Message
+from pipeline.producers.collector.crawlers import Crawlers
 from pipeline.producers.collector.keys import Access
 from pipeline.producers.collector.names import recognised
 from pipeline.producers.collector.times import occurred
@@ -52,6 +53,10 @@ class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     context: dict[str, Any] = {}
     gpc: bool = False
     """The header `Sec-GPC: 1` came from a browser."""
+    user_agent: str = ""
+    """Of a browser's request; messages may carry their own."""
+    crawlers: Crawlers | None = None
+    """None: nobody is taken for a crawler."""
     source: str = ""
     identity_secret: bytes = b""
     trust_browser_purchases: bool = False

@@ -1,0 +1,1 @@
+"""What stands before every HTTP port: its parts, and the whole behind real sockets."""
