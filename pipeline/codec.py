@@ -10,15 +10,15 @@ import io
 import json
 import struct
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import fastavro
 import fastavro.schema
-import msgspec
 
+from pipeline import avro
 from pipeline.core import effects, events
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event
@@ -60,33 +60,12 @@ EFFECTS: tuple[type, ...] = (
     effects.DeadLetterReplayed,
     effects.Erasure,
 )
+PARTS: dict[str, type] = {"Product": events.Product, "ConsentChange": events.ConsentChange}
 TYPES: dict[str, type] = {cls.__name__: cls for cls in (*INPUTS, *INTERNALS, *CONTROLS, *EFFECTS)}
 
 
 class Undecodable(Exception):
     """The bytes are not a record of a known schema; the text is the reason, the same for the same kind of fault."""
-
-
-def _products(values: dict[str, Any]) -> dict[str, Any]:
-    values["products"] = tuple(events.Product(**p) for p in values["products"])
-    return values
-
-
-def _consents(values: dict[str, Any]) -> dict[str, Any]:
-    values["consents"] = tuple(events.ConsentChange(**c) for c in values["consents"])
-    return values
-
-
-_NESTED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "Purchase": _products,
-    "RedemptionRequested": _products,
-    "Customer": _consents,
-}
-_ASDICT_NESTED = {
-    "Purchase": "products",
-    "RedemptionRequested": "products",
-    "Customer": "consents",
-}
 
 
 @cache
@@ -103,9 +82,13 @@ def local_ids() -> dict[str, int]:
 
 
 @cache
-def _parsed(name: str) -> Any:
-    """Parsed for reading and writing as plain numbers: logical types would cost a datetime each way."""
-    return fastavro.parse_schema(_plain(json.loads(schema_text(name))))
+def _encoder(name: str) -> avro.Encode:
+    return avro.encoder(json.loads(schema_text(name)))
+
+
+@cache
+def _decoder(name: str) -> avro.Decode:
+    return avro.decoder(json.loads(schema_text(name)), TYPES | PARTS)
 
 
 def _plain(schema: Any) -> Any:
@@ -121,30 +104,23 @@ class Codec:
 
     def __init__(self, registry_ids: Mapping[str, int] | None = None) -> None:
         ids = {**local_ids(), **(registry_ids or {})}
-        self._writers = {TYPES[name]: (_HEADER.pack(0, ids[name]), _parsed(name)) for name in TYPES}
+        self._writers = {TYPES[name]: (_HEADER.pack(0, ids[name]), _encoder(name)) for name in TYPES}
         # What was written before a registry was set still decodes; where an id means two types, the registry's
         # meaning would be ambiguous, so it is refused at start.
-        self._readers: dict[int, tuple[str, type, Any]] = {}
+        self._readers: dict[int, tuple[str, avro.Decode]] = {}
         for name, number in [*local_ids().items(), *(registry_ids or {}).items()]:
             known = self._readers.get(number)
             if known and known[0] != name:
                 raise ValueError(f"schema id {number} stands for {known[0]} and for {name}: ids must be unique")
-            self._readers[number] = (name, TYPES[name], _parsed(name))
+            self._readers[number] = (name, _decoder(name))
 
     def encode(self, record: Event | Effect) -> bytes:
         """The record framed for the wire. Raises ValueError if a field does not fit its schema."""
-        header, schema = self._writers[type(record)]
-        out = io.BytesIO()
-        out.write(header)
-        values = msgspec.structs.asdict(record)
-        nested = _ASDICT_NESTED.get(type(record).__name__)
-        if nested:
-            values[nested] = [msgspec.structs.asdict(part) for part in values[nested]]
+        header, encode = self._writers[type(record)]
         try:
-            fastavro.schemaless_writer(out, schema, values)
-        except (TypeError, ValueError, OverflowError) as problem:
+            return header + encode(record)
+        except (TypeError, ValueError, AttributeError, KeyError) as problem:
             raise ValueError(f"a {type(record).__name__} does not fit its schema: {problem}") from problem
-        return out.getvalue()
 
     def decode(self, data: bytes | None) -> Event | Effect:
         """The record in these bytes. Raises Undecodable, never anything else."""
@@ -158,18 +134,19 @@ class Codec:
         known = self._readers.get(number)
         if known is None:
             raise Undecodable(f"unknown schema id {number}")
-        name, cls, schema = known
-        body = io.BytesIO(data)
-        body.seek(_HEADER.size)
+        name, decode = known
         try:
-            values: Any = fastavro.schemaless_reader(body, schema, None)
-            nested = _NESTED.get(name)
-            record: Event | Effect = cls(**(nested(values) if nested else values))
-        except Exception as problem:
-            raise Undecodable(f"not a {name}: {type(problem).__name__}") from problem
-        if body.tell() != len(data):
-            raise Undecodable(f"not a {name}: {len(data) - body.tell()} bytes too many")
-        return record
+            record, end = decode(data, _HEADER.size)
+        except IndexError:
+            end = len(data) + 1
+        except avro.Malformed as problem:
+            raise Undecodable(f"not a {name}: {problem}") from problem
+        except UnicodeDecodeError as problem:
+            raise Undecodable(f"not a {name}: text that is not UTF-8") from problem
+        if end != len(data):
+            wrong = "it ends too early" if end > len(data) else f"{len(data) - end} bytes too many"
+            raise Undecodable(f"not a {name}: {wrong}")
+        return record  # type: ignore[no-any-return]
 
     def decode_partly(self, data: bytes) -> tuple[str, dict[str, Any]]:
         """For people who look at what cannot be decoded: the record type its header names ("" if none), and the
@@ -179,7 +156,8 @@ class Codec:
         known = self._readers.get(_HEADER.unpack_from(data)[1])
         if known is None:
             return "", {}
-        name, _, schema = known
+        name, _ = known
+        schema = _plain(json.loads(schema_text(name)))
         for count in range(len(schema["fields"]), 0, -1):
             beginning = fastavro.parse_schema(
                 {"type": "record", "name": f"{name}Beginning", "fields": schema["fields"][:count]}

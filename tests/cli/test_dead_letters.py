@@ -55,7 +55,7 @@ def listed(home: Home, *words: str) -> list[dict[str, Any]]:
 def test_list_filters_and_counts(looked_at: Home) -> None:
     assert [(line["offset"], line["reason"]) for line in listed(looked_at)] == [
         (0, "unknown schema id 7"),
-        (1, "not a Clickstream: EOFError"),
+        (1, "not a Clickstream: it ends too early"),
         (2, "unknown schema id 7"),
     ]
     assert [line["offset"] for line in listed(looked_at, "--reason", "not a")] == [1]

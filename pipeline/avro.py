@@ -1,0 +1,221 @@
+"""Avro's binary encoding, compiled: for each schema one function that writes a struct and one that reads it.
+
+Knows bytes, schemas and structs; nothing of what a record means. A library makes a dict on the way and asks for each
+field what it is: here the schema is turned into straight-line code once, as dataclasses do with their fields. Only
+what `schemas/` uses is known (records, string, bytes, long, boolean, enum, array of records); anything else is
+refused when it is compiled. fastavro and Apache's avro are the oracles of the tests; docs/decisions/0028 says why.
+
+Source: Apache Avro 1.12 specification, "Binary Encoding".
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+LEAST, GREATEST = -(2**63), 2**63 - 1
+_KEPT_LONGS = 8_192
+
+
+class Malformed(Exception):
+    """The bytes are no such record; the text says why, the same for the same kind of fault."""
+
+
+Encode = Callable[[Any], bytes]
+"""The struct's Avro body. Raises ValueError, TypeError, AttributeError or KeyError if a field does not fit."""
+Decode = Callable[[bytes, int], tuple[Any, int]]
+"""The struct whose body begins there, and where it ends (perhaps past the bytes' own end: it was cut off). Raises
+Malformed, IndexError where the bytes end too early, UnicodeDecodeError."""
+
+
+def encoder(schema: Mapping[str, Any]) -> Encode:
+    """Writes records of this schema. Raises ValueError for a schema it does not know how to write."""
+    source = _Source()
+    return cast("Encode", source.compiled(source.writer(schema)))
+
+
+def decoder(schema: Mapping[str, Any], structs: Mapping[str, type]) -> Decode:
+    """Reads records of this schema, as the structs of their names. Raises ValueError as `encoder` does."""
+    source = _Source()
+    return cast("Decode", source.compiled(source.reader(schema, structs)))
+
+
+def write_long(number: int) -> bytes:
+    """Zigzag and base 128, the lowest first. Raises ValueError beyond 64 bits."""
+    if not LEAST <= number <= GREATEST:
+        raise ValueError(f"{number} does not fit 64 bits")
+    rest = number << 1 ^ number >> 63
+    written = bytearray()
+    while rest > 0x7F:
+        written.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    written.append(rest)
+    return bytes(written)
+
+
+def read_long(data: bytes, at: int) -> tuple[int, int]:
+    """The number that begins there, and where it ends. Raises Malformed beyond 64 bits."""
+    number = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte <= 0x7F:
+            break
+        shift += 7
+        if shift > 63:
+            raise Malformed("a number beyond 64 bits")
+    if number > 0xFFFF_FFFF_FFFF_FFFF:
+        raise Malformed("a number beyond 64 bits")
+    return number >> 1 ^ -(number & 1), at
+
+
+def read_size(data: bytes, at: int) -> tuple[int, int]:
+    """A length. Raises Malformed if it is negative."""
+    size, at = read_long(data, at)
+    if size < 0:
+        raise Malformed("a length below 0")
+    return size, at
+
+
+def read_count(data: bytes, at: int) -> tuple[int, int]:
+    """How many items a block of an array has; a negative count is followed by the block's size in bytes."""
+    count, at = read_long(data, at)
+    if count < 0:
+        count = -count
+        _, at = read_size(data, at)
+    return count, at
+
+
+class _Longs(dict[int, bytes]):
+    """Written numbers: small ones are looked up, others are written as they come."""
+
+    def __missing__(self, number: int) -> bytes:
+        return write_long(number)
+
+
+_LONGS = _Longs({number: write_long(number) for number in range(-64, _KEPT_LONGS)})
+
+
+class _Source:
+    """The functions of one schema and of those nested in it, as source text."""
+
+    def __init__(self) -> None:
+        self._functions: list[str] = []
+        self._names: dict[str, Any] = {
+            "LONGS": _LONGS,
+            "Malformed": Malformed,
+            "read_long": read_long,
+            "read_size": read_size,
+            "read_count": read_count,
+        }
+
+    def compiled(self, name: str) -> object:
+        """The function of that name."""
+        exec("\n".join(self._functions), self._names)  # text made here, from this project's own schemas
+        return self._names[name]
+
+    def writer(self, schema: Mapping[str, Any]) -> str:
+        """Adds the function that writes this record; its name."""
+        name = f"write_{_identifier(schema['name'])}"
+        lines, parts = [f"def {name}(record):"], []
+        for field in schema["fields"]:
+            variable = f"field_{_identifier(field['name'])}"
+            lines.append(f" {variable} = record.{field['name']}")
+            kind = _kind(field["type"])
+            if kind == "string":
+                lines.append(f" {variable} = {variable}.encode()")
+            if kind in ("string", "bytes"):
+                parts.append(f"LONGS[len({variable})], {variable}")
+            elif kind == "long":
+                parts.append(f"LONGS[{variable}]")
+            elif kind == "boolean":
+                parts.append(f"(b'\\1' if {variable} else b'\\0')")
+            elif kind == "enum":
+                symbols = {symbol: write_long(index) for index, symbol in enumerate(field["type"]["symbols"])}
+                parts.append(f"{self._constant(symbols)}[{variable}]")
+            else:
+                item = self.writer(field["type"]["items"])
+                items = f"b''.join([LONGS[len({variable})], *map({item}, {variable}), b'\\0'])"
+                parts.append(f"({items} if {variable} else b'\\0')")
+        lines.append(f" return b''.join(({', '.join(parts)},))")
+        self._functions += lines
+        return name
+
+    def reader(self, schema: Mapping[str, Any], structs: Mapping[str, type]) -> str:
+        """Adds the function that reads this record; its name."""
+        name = f"read_{_identifier(schema['name'])}"
+        lines, given = [f"def {name}(data, at):"], []
+        for field in schema["fields"]:
+            variable = f"field_{_identifier(field['name'])}"
+            given.append(f"{field['name']}={variable}")
+            kind = _kind(field["type"])
+            if kind in ("string", "bytes"):
+                lines += _reading_text(variable, as_text=kind == "string")
+            elif kind == "long":
+                lines += [
+                    " n = data[at]",
+                    f" if n < 128: {variable} = n >> 1 ^ -(n & 1); at += 1",
+                    f" else: {variable}, at = read_long(data, at)",
+                ]
+            elif kind == "boolean":
+                lines += [f" {variable} = data[at] == 1", " at += 1"]
+            elif kind == "enum":
+                symbols = self._constant(tuple(field["type"]["symbols"]))
+                lines += [
+                    " n, at = read_size(data, at)",
+                    f" if n >= len({symbols}): raise Malformed('an unknown symbol')",
+                    f" {variable} = {symbols}[n]",
+                ]
+            else:
+                lines += _reading_items(variable, self.reader(field["type"]["items"], structs))
+        lines.append(f" return {self._constant(structs[schema['name']])}({', '.join(given)}), at")
+        self._functions += lines
+        return name
+
+    def _constant(self, value: Any) -> str:
+        name = f"constant_{len(self._names)}"
+        self._names[name] = value
+        return name
+
+
+def _reading_text(variable: str, *, as_text: bool) -> list[str]:
+    """Most texts are empty or short: neither pays for the general length."""
+    return [
+        " n = data[at]; at += 1",
+        f" if not n: {variable} = {'' if as_text else b''!r}",
+        " else:",
+        "  if n & 1 or n > 127: n, at = read_size(data, at - 1)",
+        "  else: n >>= 1",
+        f"  {variable} = data[at:at + n]{'.decode()' if as_text else ''}; at += n",
+    ]
+
+
+def _reading_items(variable: str, item: str) -> list[str]:
+    return [
+        f" {variable} = ()",
+        " n, at = read_count(data, at)",
+        " while n:",
+        "  items = []",
+        "  for _ in range(n):",
+        f"   read, at = {item}(data, at)",
+        "   items.append(read)",
+        f"  {variable} += tuple(items)",
+        "  n, at = read_count(data, at)",
+    ]
+
+
+def _kind(field_type: Any) -> str:
+    """The Avro type without its logical one."""
+    kind = field_type["type"] if isinstance(field_type, Mapping) else field_type
+    is_known = kind in ("string", "bytes", "long", "boolean", "enum") or (
+        kind == "array" and isinstance(field_type["items"], Mapping) and field_type["items"]["type"] == "record"
+    )
+    if not is_known:
+        known = "string, bytes, long, boolean, enum or an array of records"
+        raise ValueError(f"{field_type} is not compiled: expected {known}")
+    return str(kind)
+
+
+def _identifier(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError(f"{name!r} is no name of a record or a field")
+    return name
