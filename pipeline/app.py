@@ -124,7 +124,6 @@ class App:
 
     def _worker(self, worker_log: WorkerLog, store: Store, *, ticks: bool) -> Worker:
         collect_garbage_rarely()
-        store.identify(self.backend.log_identity())
         options = WorkerOptions(
             code_secret=self.code_secret,
             redeemable=self.redeemable,
@@ -133,7 +132,8 @@ class App:
             cached_subjects=self.settings.cached_subjects,
             ticks=ticks,
         )
-        return Worker(worker_log, store, self.codec, options, wall_ms, self._work_measures)
+        measures, identity = self._work_measures, self.backend.log_identity
+        return Worker(worker_log, store, self.codec, options, wall_ms, measures, identity)
 
     @cached_property
     def _work_measures(self) -> observe.WorkerMeasures:

@@ -168,9 +168,7 @@ class WorkerMeasures:
             ["partition"],
             registry=registry,
         )
-        self._waiting = Gauge(
-            "rapport_worker_waiting", "1: pauses until log and store are available again.", registry=registry
-        )
+        self._waiting = Gauge("rapport_worker_waiting", "1: waits until log and store answer.", registry=registry)
         self._erasures = _ErasureCounts(registry)
         self.trigger_seconds = Histogram(
             "rapport_event_to_trigger_seconds",

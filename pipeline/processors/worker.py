@@ -59,7 +59,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker:
-    """Owns partitions and steps them. `clock` gives epoch ms and is read for ticks and measures only."""
+    """Owns partitions and steps them. `clock` gives epoch ms and is read for ticks and measures only;
+    `log_identity` says what the store must be bound to."""
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Worker:
         options: WorkerOptions,
         clock: Callable[[], int],
         measures: Measures,
+        log_identity: Callable[[], str] = str,
     ) -> None:
         self._log = worker_log
         self._store = store
@@ -76,6 +78,7 @@ class Worker:
         self._options = options
         self._clock = clock
         self._measures = measures
+        self._log_identity = log_identity
         self._rules_of = partial(rules_of, code_secret=options.code_secret, redeemable=options.redeemable)
         self._runs: dict[int, PartitionRun] = {}
         self._heard: dict[int, int] = {}
@@ -162,6 +165,8 @@ class Worker:
 
     def _take_over(self, partitions: tuple[int, ...]) -> None:
         self._runs = {}
+        # Asked again each time: partitions may have been added, the store emptied or exchanged.
+        self._store.identify(self._log_identity())
         now = self._clock()
         self._stopped = {number: at for number, at in self._stopped.items() if number in partitions}
         for number in partitions:

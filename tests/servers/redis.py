@@ -5,6 +5,7 @@ Never here: keys or scripts of the product.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import redis
@@ -26,13 +27,21 @@ class RedisServer(ServerProcess):
     appendonly: keep every write in a file, which a restart reads again; without it a restart begins empty.
     fsync: when that file is forced to disk. A killed process loses nothing with "always"; with "everysec"
         what was written while a sync was running.
+    options: further words of the command line; they win.
     cluster: answer as a Redis Cluster of one node that owns all slots, so that a command over keys of
         different slots fails as it would in production.
     """
 
     name = "redis"
 
-    def __init__(self, *, appendonly: bool = True, fsync: Fsync = "everysec", cluster: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        appendonly: bool = True,
+        fsync: Fsync = "everysec",
+        cluster: bool = False,
+        options: Sequence[str] = (),
+    ) -> None:
         self._binary = artifacts.redis_server()
         super().__init__()
         self.port = free_port()
@@ -40,6 +49,7 @@ class RedisServer(ServerProcess):
         self.cluster = cluster
         self._appendonly = appendonly
         self._fsync = fsync
+        self._options = list(options)
         self._bus_port = free_port() if cluster else None
         self._probe = self.client()
 
@@ -58,7 +68,8 @@ class RedisServer(ServerProcess):
         }
         if self._bus_port is not None:
             options |= {"cluster-enabled": "yes", "cluster-port": str(self._bus_port)}
-        return [self._binary, *(word for key, value in options.items() for word in (f"--{key}", value))]
+        words = (word for key, value in options.items() for word in (f"--{key}", value))
+        return [self._binary, *words, *self._options]
 
     def client(self, seconds: float = ANSWER_SECONDS) -> redis.Redis:
         """Return a client that answers bytes, waits at most `seconds` and never retries; close it."""

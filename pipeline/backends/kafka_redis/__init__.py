@@ -4,7 +4,7 @@
 
 Each file has its part: `cluster` makes Kafka's clients, `topics` creates and identifies, `appender` is what
 producers write with, `log` what a worker polls and publishes with, `sole` what one process at a
-time writes with, `connection` the way to Redis, `scripts` what
+time writes with, `connection` the way to Redis, `keeping` whether it keeps what it is given, `scripts` what
 runs there atomically, `store` subjects and offsets, `reader` what answers questions, `snapshot` backup and
 restore. The law of them all is the commit contract in `pipeline.backends`.
 """

@@ -72,6 +72,8 @@ class Connection:
         """Turn redis-py's errors into the contract's. An error that is nobody's outage stays what it is."""
         try:
             yield
+        except redis.BusyLoadingError as error:  # for redis-py it is a connection that failed
+            raise Unavailable(f"Redis at {self.where} {PASSING['LOADING']}") from error
         except redis.AuthenticationError as error:
             raise Unavailable(f"Redis at {self.where} refuses the password: {error}") from error
         except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.RedisClusterException) as error:

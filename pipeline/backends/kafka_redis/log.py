@@ -62,6 +62,8 @@ class KafkaWorkerLog:
                 "session.timeout.ms": session_timeout_ms,
                 "heartbeat.interval.ms": max(1, session_timeout_ms // 3),
                 "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
+                # Partitions that somebody adds must be noticed: the store is bound to their number.
+                "topic.metadata.refresh.interval.ms": 30_000,
                 "fetch.wait.max.ms": 100,
                 "queued.max.messages.kbytes": 32_768,
             },

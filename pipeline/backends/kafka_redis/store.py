@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pipeline.backends.contract import Change, Loaded, Refused, Unavailable
 from pipeline.backends.kafka_redis import scripts
 from pipeline.backends.kafka_redis.connection import Connection, Value
+from pipeline.backends.kafka_redis.keeping import check_keeps
 
 RESTORING = b"restoring "
 
@@ -49,9 +50,15 @@ class RedisStore:
     def __init__(self, connection: Connection, keys: Keys) -> None:
         self._redis = connection
         self._keys = keys
+        self._keeps = False
+        """Whether the server was seen to keep what it is given."""
 
     def identify(self, log_identity: str) -> None:
-        """Bind the store to this log, or check; after a FLUSHALL it is bound anew."""
+        """Bind the store to this log, or check; after a FLUSHALL it is bound anew. Raises Refused, also for a
+        server that would forget customers; warns of one that keeps nothing."""
+        if not self._keeps:
+            check_keeps(self._redis)
+            self._keeps = True
         with self._redis.errors():
             client = self._redis.client()
             client.set(self._keys.log, log_identity, nx=True)

@@ -1,0 +1,197 @@
+"""A shop whose parts are broken on purpose: feeding it, working it, and deciding its log again without any fault.
+
+Every wait asks a condition. Never here: a fault, or a test.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from prometheus_client import CollectorRegistry
+from simulation.memory import EVENTS, MemoryLog, MemoryStore, MemoryWork
+
+from pipeline.backends.contract import LogRecord, NewRecord
+from pipeline.backends.kafka_redis import KafkaRedis
+from pipeline.backends.reading import blocks
+from pipeline.codec import Codec
+from pipeline.core.effects import Voucher
+from pipeline.core.events import SERVER, CampaignsChanged, Purchase
+from pipeline.core.rules import Campaign, DoVoucher, WhenRegular
+from pipeline.observe import WorkerMeasures
+from pipeline.processors.measures import Unmeasured
+from pipeline.processors.worker import Worker, WorkerOptions
+
+CODEC = Codec()
+NOON = 1_800_000_000_000
+PARTITIONS = 3
+PATIENCE_SECONDS = 90.0
+SECRET = b"the secret of the faults"
+CAMPAIGN = Campaign(name="thanks", when=WhenRegular(every_orders=2), do=DoVoucher(discount_percent=10))
+OUTPUTS = ("vouchers", "decisions", "dead-letters")
+TOPICS = f"[topics.events]\npartitions = {PARTITIONS}\nretention_days = 1\n" + "".join(
+    f"[topics.{name}]\npartitions = 1\nretention_days = 1\n" for name in OUTPUTS
+)
+SESSION_TIMEOUT_MS = 2_000
+
+
+def until(what: str, condition: Callable[[], bool]) -> None:
+    """Wait for it; AssertionError naming `what` if it does not come."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE_SECONDS:g} s"
+        time.sleep(0.02)
+
+
+class Rig:
+    """One shop on these servers. Customers buy twice and so earn one voucher each."""
+
+    def __init__(
+        self, bootstrap: str, redis_url: str, prefix: str, folder: Path, *, feeds: bool = True, **options: Any
+    ) -> None:
+        self.topics = folder / "topics.toml"
+        self.topics.write_text(TOPICS)
+        self.where = {"bootstrap": bootstrap, "redis_url": redis_url, "prefix": prefix}
+        self.backend = self.opened(**options)
+        self._appender = self.backend.appender("test")
+        self.registry = CollectorRegistry()
+        self._measures = WorkerMeasures(self.registry)
+        self._customers = 0
+        if feeds:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.backend.ensure_topics()
+        rules = CampaignsChanged(
+            version=1, campaigns=msgspec.json.encode([CAMPAIGN]), source="publish@test", received_at=NOON
+        )
+        self._append([NewRecord(EVENTS, b"", CODEC.encode(rules), partition=n) for n in range(PARTITIONS)])
+
+    def opened(self, **options: Any) -> KafkaRedis:
+        """The same shop once more, for another process or with other options."""
+        usual = {"session_timeout_ms": SESSION_TIMEOUT_MS, "topics_file": self.topics}
+        return KafkaRedis(**{**self.where, **usual, **options})
+
+    def _append(self, records: list[NewRecord]) -> None:
+        self._appender.append(records)
+
+    def feed(self, customers: int) -> None:
+        """So many new customers buy twice."""
+        records = []
+        for number in range(self._customers, self._customers + customers):
+            for order in ("a", "b"):
+                purchase = Purchase(
+                    message_id=f"{number}{order}", type="track", user_id=f"c{number}", event="Order Completed",
+                    order_id=f"{number}{order}", total_cents=2_000, currency="EUR", trust=SERVER, trusted=True,
+                    occurred_at=NOON + number, received_at=NOON + number, source="collect@test",
+                )  # fmt: skip
+                records.append(NewRecord(EVENTS, f"u:c{number}".encode(), CODEC.encode(purchase)))
+        self._customers += customers
+        self._append(records)
+
+    def worker(self, backend: KafkaRedis | None = None, **options: Any) -> Worker:
+        """A worker that ticks nothing by itself, so that its log can be decided again."""
+        backend = backend or self.backend
+        log, store = backend.worker()
+        settings = {"code_secret": SECRET, "ticks": False, "max_batch": 40, **options}
+        return Worker(
+            log,
+            store,
+            CODEC,
+            WorkerOptions(**settings),
+            lambda: time.time_ns() // 1_000_000,
+            self._measures,
+            backend.log_identity,
+        )
+
+    @contextmanager
+    def working(self, worker: Worker | None = None) -> Iterator[Worker]:
+        """A worker in a thread; what ends it ends the test."""
+        worker = worker or self.worker()
+        stop, failures = threading.Event(), []
+
+        def run() -> None:
+            try:
+                worker.run(stop)
+            except BaseException as problem:  # noqa: BLE001  raised again below, in the test's own thread
+                failures.append(problem)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        try:
+            yield worker
+        finally:
+            stop.set()
+            thread.join()
+            worker.close()
+        assert not failures, failures
+
+    def is_waiting(self) -> bool:
+        """Whether the worker says that it waits."""
+        return self.registry.get_sample_value("rapport_worker_waiting") == 1
+
+    def all_of(self, topic: str) -> list[LogRecord]:
+        """Every committed record of a topic."""
+        reader = self.backend.reader()
+        try:
+            found: list[LogRecord] = []
+            for number in range(reader.topic_partitions(topic)):
+                end = reader.end_offset(topic, number)
+                found += [record for some, _ in blocks(reader, topic, number, 0, end) for record in some]
+            return found
+        finally:
+            reader.close()
+
+    def vouchers(self) -> list[Voucher]:
+        """All that were published."""
+        return [
+            v for v in (CODEC.decode(record.value) for record in self.all_of("vouchers")) if isinstance(v, Voucher)
+        ]
+
+    def is_decided(self) -> bool:
+        """Whether no record waits behind where the store stands (what was aborted leaves offsets without records)."""
+        reader = self.backend.reader()
+        try:
+            for number in range(PARTITIONS):
+                stands, end = reader.stored(number)[0] or 0, reader.end_offset(EVENTS, number)
+                if stands < end and reader.read(EVENTS, number, stands, 1, 0.5) != ([], end):
+                    return False
+            return True
+        finally:
+            reader.close()
+
+    def assert_decided_once(self) -> None:
+        """Every customer has the one voucher, and everything is as the pure core decides this log undisturbed."""
+        holders = [voucher.customer for voucher in self.vouchers()]
+        assert sorted(holders) == sorted(f"u:c{number}" for number in range(self._customers))
+        effects, subjects = decided_again(self.all_of(EVENTS))
+        assert {topic: sorted(r.value for r in self.all_of(topic)) for topic in OUTPUTS} == effects
+        reader = self.backend.reader()
+        stored = {key: reader.subject(key)[1] for n in range(PARTITIONS) for key in self.backend.keys(n)}
+        reader.close()
+        assert stored == subjects
+
+    def close(self) -> None:
+        """Let go."""
+        self._appender.close()
+        self.backend.close()
+
+
+def decided_again(events: list[LogRecord]) -> tuple[Mapping[str, list[bytes]], dict[str, bytes]]:
+    """The effects by topic, and the subjects, of an undisturbed worker in memory over this log."""
+    log, store = MemoryLog(PARTITIONS), MemoryStore()
+    for record in events:
+        there = log.records.setdefault((EVENTS, record.partition), [])
+        # In memory an offset is a place in the list; transactions leave holes on Kafka.
+        there.append(msgspec.structs.replace(record, offset=len(there)))
+    log.below = dict.fromkeys(range(PARTITIONS), len(events))
+    work = MemoryWork(log, store, lambda _: None, lambda: 1_000)
+    options = WorkerOptions(code_secret=SECRET, ticks=False)
+    Worker(work, work, CODEC, options, lambda: 0, Unmeasured()).run_until_idle()
+    effects = {topic: sorted(record.value for record in log.of(topic)) for topic in OUTPUTS}
+    return effects, {key: state for subjects in store.subjects.values() for key, state in subjects.items()}
