@@ -36,6 +36,7 @@ CAMPAIGN_PARTS = (
     ('[do] kind = "voucher"', rules.DoVoucher),
     ('[do] kind = "chat_prompt"', rules.DoChatPrompt),
     ("[contact]", rules.Contact),
+    ("[budget]", rules.Budget),
 )
 
 

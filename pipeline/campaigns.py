@@ -16,6 +16,7 @@ import msgspec
 from pipeline.core.customer import conditions
 from pipeline.core.customer.activity import MAX_RECENT
 from pipeline.core.rules import (
+    Budget,
     Campaign,
     Condition,
     Contact,
@@ -31,7 +32,7 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
     "do": {"voucher": DoVoucher, "chat_prompt": DoChatPrompt},
 }
 """The tables whose `kind` says which keys they have."""
-TABLES: dict[str, type[msgspec.Struct]] = {"contact": Contact}
+TABLES: dict[str, type[msgspec.Struct]] = {"contact": Contact, "budget": Budget}
 CHANNELS = ("email", "push", "site", "sms", "phone", "post")
 PURPOSES = ("marketing", "service", "profiling")
 PATTERNS = {
@@ -112,6 +113,7 @@ def in_words(campaign: Campaign) -> str:
     if campaign.conditions:
         text += ", and if " + " and ".join(_condition_in_words(condition) for condition in campaign.conditions)
     text += f", {_do_in_words(campaign.do, campaign.contact)}."
+    text += _limits_in_words(campaign)
     if campaign.holdout_percent:
         text += f" {campaign.holdout_percent:g} % of the customers are left alone, to measure against."
     return text
@@ -197,12 +199,29 @@ def _meaning(campaign: Campaign) -> Iterator[_Problem]:
                 "there, and a voucher goes with any other, since anybody can look like hesitating"
             ),
         )
+    yield from _limits(campaign)
     for channel in campaign.contact.channels:
         if channel not in CHANNELS:
             yield ("contact", "channels"), f"`{channel}` is not a channel; {_choices(channel, CHANNELS)}"
     if campaign.contact.purpose not in PURPOSES:
         purpose = campaign.contact.purpose
         yield ("contact", "purpose"), f"`{purpose}` is not a purpose; {_choices(purpose, PURPOSES)}"
+
+
+def _limits(campaign: Campaign) -> Iterator[_Problem]:
+    budget, do = campaign.budget, campaign.do
+    if budget.is_limited() and not isinstance(do, DoVoucher):
+        yield ("budget",), "a budget is for vouchers; a chat prompt can have `per_customer`"
+    elif budget.amount_cents and not (isinstance(do, DoVoucher) and do.discount_cents):
+        yield (
+            ("budget", "amount_cents"),
+            "`amount_cents` goes with a voucher of `discount_cents`: what a percentage is worth is known only when "
+            "it is redeemed; limit the number of `vouchers`",
+        )
+    if budget.returns and not budget.is_limited():
+        yield ("budget", "returns"), "`returns` needs a limit to return to: `vouchers` or `amount_cents`"
+    if campaign.per_customer_days and not campaign.per_customer:
+        yield ("per_customer_days",), "`per_customer_days` needs `per_customer`: how often within these days"
 
 
 def _choices(found: object, valid: Sequence[str]) -> str:
@@ -275,6 +294,21 @@ def _when_in_words(when: WhenLapsed | WhenRegular | WhenHesitating) -> str:
     if when.product_views:
         signs.append(f"looks at the same product {when.product_views} times in {when.product_hours} hours")
     return "a visitor " + (" or ".join(signs) if signs else "does nothing at all (every sign is switched off)")
+
+
+def _limits_in_words(campaign: Campaign) -> str:
+    budget, text = campaign.budget, ""
+    if campaign.per_customer:
+        days = f" in {campaign.per_customer_days} days" if campaign.per_customer_days else ""
+        times = f"{campaign.per_customer} times" if campaign.per_customer > 1 else "once"
+        text += f" For one customer at most {times}{days}."
+    limits = [f"{budget.vouchers} vouchers"] if budget.vouchers else []
+    if budget.amount_cents and isinstance(campaign.do, DoVoucher):
+        limits.append(f"vouchers worth {budget.amount_cents / 100:.2f} {campaign.do.currency}")
+    if limits:
+        text += f" In all at most {' and '.join(limits)}"
+        text += ", those never used not counted." if budget.returns else "."
+    return text
 
 
 def _condition_in_words(condition: Condition) -> str:

@@ -36,6 +36,9 @@ INTERNALS: tuple[type, ...] = (
     events.VoucherRedeemed,
     events.VoucherReleased,
     events.VoucherWithdrawn,
+    events.BudgetRequested,
+    events.BudgetAnswered,
+    events.BudgetSettled,
     events.EffectDelivered,
     events.ErasureRequested,
 )

@@ -9,6 +9,7 @@ import pytest
 from pipeline import campaigns
 from pipeline.campaigns import CampaignError, from_json, in_words, load, parse, to_json
 from pipeline.core.rules import (
+    Budget,
     Campaign,
     Condition,
     Contact,
@@ -63,7 +64,8 @@ def test_the_example_is_a_campaign_once_it_is_renamed():
 
 
 @pytest.mark.parametrize(
-    "struct", [Campaign, WhenLapsed, WhenRegular, WhenHesitating, Condition, DoVoucher, DoChatPrompt, Contact]
+    "struct",
+    [Campaign, WhenLapsed, WhenRegular, WhenHesitating, Condition, DoVoucher, DoChatPrompt, Contact, Budget],
 )
 def test_the_example_shows_every_key(struct):
     text = EXAMPLE.read_text(encoding="utf-8")
@@ -187,6 +189,11 @@ REPLACED = [
         10,
         "`purchases.order` is not a field; did you mean `purchases.orders`? valid are:",
     ),
+    ("", "per_customer_days = 9\n", 1, "`per_customer_days` needs `per_customer`: how often within these days"),
+    ("[do]", "[budget]\nvoucher = 9\n[do]", 7, "`voucher` is not a key of [budget]; did you mean `vouchers`?"),
+    ("[do]", "[budget]\nvouchers = -1\n[do]", 7, "`vouchers` is -1; it must be a whole number at least 0"),
+    ("[do]", "[budget]\namount_cents = 1\n[do]", 7, "`amount_cents` goes with a voucher of `discount_cents`: what"),
+    ("[do]", "[budget]\nreturns = true\n[do]", 7, "`returns` needs a limit to return to: `vouchers` or"),
     ("[when]", "[", 3, "is not TOML"),
 ]
 
@@ -211,6 +218,12 @@ def test_no_more_views_are_asked_for_than_are_remembered(key):
     text = PROMPT.replace("[do]", f"{key} = 21\n[do]")
     assert refused(text) == [f"good.toml, line 4: `{key}` is 21; at most 20 views are remembered"]
     assert parse(text.replace("21", "20"), Path("good.toml"))
+
+
+def test_a_budget_is_for_vouchers():
+    text = PROMPT + "[budget]\nvouchers = 1\n"
+    assert refused(text) == ["good.toml, line 6: a budget is for vouchers; a chat prompt can have `per_customer`"]
+    assert parse(PROMPT.replace("[when]", "per_customer = 1\n[when]"), Path("good.toml")).per_customer == 1
 
 
 def test_a_purpose_is_one_of_those_a_customer_can_permit():
@@ -272,6 +285,31 @@ def test_a_folder_s_mistakes_come_together_and_one_bad_file_refuses_all(tmp_path
             "purchases.orders at least 3 and lifecycle.stage one of buyer or repeat and groups contains club, give "
             "them once 5.50 EUR off the category they buy most from 20.00 EUR, valid 30 days, at their next visit, "
             "as far as they permit marketing.",
+        ),
+        (
+            Campaign(
+                name="x",
+                when=WhenRegular(),
+                do=DoVoucher(discount_cents=500, currency="EUR"),
+                per_customer=1,
+                per_customer_days=365,
+                budget=Budget(vouchers=1000, amount_cents=300_000, returns=True),
+            ),
+            "x (live): when a customer completes an order and has 5 of them, or a multiple, give them once 5.00 EUR "
+            "off, valid 30 days, at their next visit, as far as they permit marketing. For one customer at most once "
+            "in 365 days. In all at most 1000 vouchers and vouchers worth 3000.00 EUR, those never used not counted.",
+        ),
+        (
+            Campaign(
+                name="x",
+                when=WhenRegular(),
+                do=DoVoucher(discount_percent=5),
+                per_customer=2,
+                budget=Budget(vouchers=9),
+            ),
+            "x (live): when a customer completes an order and has 5 of them, or a multiple, give them once 5 % off, "
+            "valid 30 days, at their next visit, as far as they permit marketing. For one customer at most 2 times. "
+            "In all at most 9 vouchers.",
         ),
         (
             Campaign(name="x", when=WhenHesitating(product_views=0), do=DoChatPrompt(text="Help?")),

@@ -83,7 +83,7 @@ CUSTOMER = Profile(
     lifecycle=Lifecycle("lapsed", AT - DAY_MS, times_lapsed=1),
     lapse=Lapse({}, {"": "order-1", "win-back": "order-1"}, {"": AT - DAY_MS, "win-back": AT - DAY_MS}),
     decisions=Decisions(
-        issued={"win-back": ("order-1",)},
+        issued={"win-back": {"order-1": AT - DAY_MS}},
         answers={
             "win-back": Answer(
                 "order-1",

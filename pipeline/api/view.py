@@ -224,7 +224,13 @@ def _decisions(profile: Profile) -> Json:
         ],
         "issued": {campaign: list(occasions) for campaign, occasions in sorted(decisions.issued.items())},
         "waiting": [
-            {"campaign": it.campaign, "occasion": it.occasion, "reason": it.reason, "again_at": it.again_at}
+            {
+                "campaign": it.campaign,
+                "occasion": it.occasion,
+                "reason": it.reason,
+                "waits_for": "budget" if it.is_asked() else "claim",
+                "again_at": it.again_at,
+            }
             for it in decisions.pending
         ],
     }

@@ -22,6 +22,10 @@ REASONS = {
     "same_product": "came back to the same product",
     "cart_idle": "left a cart standing",
     "unverified": "nobody proved that it is them",
+    "customer_limit": "they were given it as often as one customer may be",
+    "budget_spent": "the campaign's budget is spent",
+    "budget_busy": "the campaign's budget has too much to answer at once",
+    "not_in_force": "the campaign is not in force any more",
 }
 FACTS = {
     "p": "chance to buy again {}",
@@ -42,6 +46,12 @@ FACTS = {
     "last_order": "their last order is {}",
     "purpose": "for {}",
     "why": "{}",
+    "given": "given {} times",
+    "per_customer": "at most {}",
+    "days": "within {} days",
+    "vouchers": "{} vouchers in all",
+    "spent": "{} given",
+    "reserved": "{} reserved",
 }
 HIDDEN = frozenset({"again_at", "conversation", "cents"})
 

@@ -5,6 +5,8 @@ set aside by the worker as a dead letter, before anything was stepped.
 """
 
 from pipeline.core.events import (
+    BudgetRequested,
+    BudgetSettled,
     Clickstream,
     ErasureRequested,
     Event,
@@ -39,6 +41,8 @@ def fault(event: Event) -> str:
         return f"expires_at is {event.expires_at}: expected 0 to {LATEST_MS}"
     if isinstance(event, VoucherIssued | VoucherRedeemed) and not 0 <= event.discount_cents <= MAX_CENTS:
         return f"discount_cents is {event.discount_cents}: expected 0 to {MAX_CENTS}"
+    if isinstance(event, BudgetRequested | BudgetSettled) and not 0 <= event.cents <= MAX_CENTS:
+        return f"cents is {event.cents}: expected 0 to {MAX_CENTS}"
     if isinstance(event, ErasureRequested) or (isinstance(event, RecordErased) and event.tombstone):
         return "" if len(event.salt) == SALT_BYTES else f"a salt of {len(event.salt)} bytes: expected {SALT_BYTES}"
     return ""

@@ -12,10 +12,12 @@ from hashlib import blake2b
 import msgspec
 from msgspec.structs import replace
 
+from pipeline.core.customer.pending import unwanted
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Erasure, Send
 from pipeline.core.events import (
     SERVER,
+    BudgetAnswered,
     Customer,
     ErasureRequested,
     Event,
@@ -73,7 +75,10 @@ def passed_on(key: str, state: object, request: ErasureRequested) -> Sequence[Se
 
 
 def called_back(key: str, tombstone: Tombstone, salt: bytes, event: Event) -> Sequence[Send]:
-    """To a browser that still speaks to somebody erased: it was not among those the person remembered."""
+    """To a browser that still speaks to somebody erased: it was not among those the person remembered. To a budget
+    that still holds a place for them: it is free again."""
+    if isinstance(event, BudgetAnswered):
+        return unwanted(event, (), event.received_at)
     if not isinstance(event, EventForwarded | ProfileHandedOver):
         return ()
     request = ErasureRequested(

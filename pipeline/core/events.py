@@ -1,9 +1,8 @@
 """What has happened: every record that can stand on the log topic `events`, named in the past tense.
 
-Only data lives here: one frozen struct per Avro schema in `schemas/`, same names and same order of fields
-(`tests/test_codec.py` compares them). Absent text is "", absent numbers are 0: no unions, since they cost
-more to decode than all other fields together. All times are epoch milliseconds, UTC; money is integer minor
-units with its ISO 4217 currency beside it.
+Only data lives here: one frozen struct per Avro schema in `schemas/`, same names and order of fields (compared in
+`tests/test_codec.py`). Absent text is "", absent numbers are 0: unions cost more to decode than all other
+fields together. All times are epoch milliseconds, UTC; money is integer minor units, its ISO 4217 currency beside it.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -169,6 +168,7 @@ class VoucherIssued(msgspec.Struct, frozen=True, kw_only=True):
     redeemable: bool
     """False if it was minted with the public demo secret."""
     expires_at: int
+    returns: bool = False
     received_at: int
 
 
@@ -207,6 +207,37 @@ class VoucherWithdrawn(msgspec.Struct, frozen=True, kw_only=True):
 
     code: str
     reason: str
+    received_at: int
+
+
+class BudgetRequested(msgspec.Struct, frozen=True, kw_only=True):
+    """To the campaign `m:NAME`: is there room for the voucher `id`, worth `cents` as far as that is known?"""
+
+    id: str
+    campaign: str
+    customer: str
+    cents: int
+    received_at: int
+
+
+class BudgetAnswered(msgspec.Struct, frozen=True, kw_only=True):
+    """From the campaign to the customer: there is room, and it is reserved; or there is none, for a named reason."""
+
+    id: str
+    campaign: str
+    outcome: Literal["GRANTED", "REFUSED"]
+    reason: str
+    facts: str
+    received_at: int
+
+
+class BudgetSettled(msgspec.Struct, frozen=True, kw_only=True):
+    """To the campaign: the voucher is given, is not going to be, or was given and never used."""
+
+    id: str
+    campaign: str
+    outcome: Literal["SPENT", "RELEASED", "RETURNED"]
+    cents: int
     received_at: int
 
 
@@ -317,6 +348,9 @@ Internal = (
     | VoucherRedeemed
     | VoucherReleased
     | VoucherWithdrawn
+    | BudgetRequested
+    | BudgetAnswered
+    | BudgetSettled
     | EffectDelivered
     | ErasureRequested
 )

@@ -17,6 +17,11 @@ def voucher_key(code: str) -> str:
     return f"v:{code}"
 
 
+def budget_key(campaign: str) -> str:
+    """The subject of a campaign's budget."""
+    return f"m:{campaign}"
+
+
 def effect_id(*identity: str) -> str:
     """128 bits, as 32 hexadecimal digits, of the business identity (campaign, customer, occasion, …)."""
     return _digest(identity, 16).hex()

@@ -91,6 +91,20 @@ class Contact(_Part, frozen=True, kw_only=True):
     """Whether buyers who have not objected may be contacted though they never said yes."""
 
 
+class Budget(_Part, frozen=True, kw_only=True):
+    """What the campaign may give away in all, as long as it lives; 0 is without a limit."""
+
+    vouchers: NotNegative = 0
+    amount_cents: Cents = 0
+    """What the vouchers may be worth together, each its `discount_cents`."""
+    returns: bool = False
+    """Whether a voucher that was withdrawn, or expired unused, may be given to somebody else."""
+
+    def is_limited(self) -> bool:
+        """Whether a voucher has to be asked for."""
+        return self.vouchers > 0 or self.amount_cents > 0
+
+
 class Campaign(_Part, frozen=True, kw_only=True):
     """One file of `campaigns/`."""
 
@@ -106,6 +120,11 @@ class Campaign(_Part, frozen=True, kw_only=True):
     """This share of the customers (the same ones always) is decided for and then left alone, to measure against."""
     priority: int = 0
     """Higher ones are considered first."""
+    per_customer: NotNegative = 0
+    """It acts for one customer at most so many times within `per_customer_days`; 0: as often as there is reason."""
+    per_customer_days: NotNegative = 0
+    """0: ever."""
+    budget: Budget = Budget()
 
 
 When = TypeVar("When", WhenLapsed, WhenRegular, WhenHesitating)

@@ -1,21 +1,25 @@
 """The subjects: which state a key has, how it is stepped, when it next waits for, how it is written down."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
-from pipeline.core import customer, erasure, voucher
+from pipeline.core import budget, customer, erasure, voucher
+from pipeline.core.budget import BudgetState
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Output
 from pipeline.core.events import ErasureRequested, Stimulus
 from pipeline.core.rules import Rules
 from pipeline.core.voucher import VoucherState
 
-State = Profile | VoucherState
+_Kind = TypeVar("_Kind", Profile, VoucherState, BudgetState)
+State = Profile | VoucherState | BudgetState
 
 _encoder = msgspec.msgpack.Encoder()
 _profiles = msgspec.msgpack.Decoder(Profile)
 _vouchers = msgspec.msgpack.Decoder(VoucherState)
+_budgets = msgspec.msgpack.Decoder(BudgetState)
 
 
 def step(
@@ -25,13 +29,17 @@ def step(
     if isinstance(event, ErasureRequested):
         return (None, erasure.passed_on(key, state, event)) if erasure.obeys(key, state, event) else (state, ())
     if key.startswith("v:"):
-        return voucher.step(_voucher(state), event, now, rules)
-    return customer.step(key, _profile(state), event, now, rules)
+        return voucher.step(_of_kind(VoucherState, state, key), event, now, rules)
+    if key.startswith("m:"):
+        return budget.step(key, _of_kind(BudgetState, state, key), event, now, rules)
+    return customer.step(key, _of_kind(Profile, state, key), event, now, rules)
 
 
 def due(state: State) -> int:
     """When the subject's earliest timer is due, epoch ms; 0: it waits for nothing."""
-    return voucher.due(state) if isinstance(state, VoucherState) else customer.due(state)
+    if isinstance(state, Profile):
+        return customer.due(state)
+    return voucher.due(state) if isinstance(state, VoucherState) else budget.due(state)
 
 
 def encode(state: State) -> bytes:
@@ -41,16 +49,12 @@ def encode(state: State) -> bytes:
 
 def decode(key: str, stored: bytes) -> State:
     """The inverse of `encode`. Raises msgspec.DecodeError if the bytes are not a state of that subject."""
-    return _vouchers.decode(stored) if key.startswith("v:") else _profiles.decode(stored)
+    if key.startswith("v:"):
+        return _vouchers.decode(stored)
+    return _budgets.decode(stored) if key.startswith("m:") else _profiles.decode(stored)
 
 
-def _profile(state: State | None) -> Profile | None:
-    if isinstance(state, VoucherState):
-        raise TypeError(f"a voucher's state was given for the customer's: {state.key}")
-    return state
-
-
-def _voucher(state: State | None) -> VoucherState | None:
-    if isinstance(state, Profile):
-        raise TypeError(f"a customer's state was given for the voucher's: {state.key}")
-    return state
+def _of_kind(kind: type[_Kind], state: State | None, key: str) -> _Kind | None:
+    if state is None or isinstance(state, kind):
+        return state
+    raise TypeError(f"the state of {state.key} was given for {key}")

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from pipeline.core.effects import Output, Send
 from pipeline.core.events import (
+    BudgetSettled,
     RedemptionRequested,
     Stimulus,
     TimerDue,
@@ -20,7 +21,7 @@ from pipeline.core.events import (
     VoucherReleased,
     VoucherWithdrawn,
 )
-from pipeline.core.identifiers import voucher_key
+from pipeline.core.identifiers import budget_key, voucher_key
 from pipeline.core.requirement import require
 from pipeline.core.rules import Rules
 
@@ -38,8 +39,9 @@ class VoucherState(msgspec.Struct, frozen=True, array_like=True):
     code: str
     customer: str
     campaign: str
-    status: Literal["open", "redeemed", "withdrawn"]
-    """An open one is over at `expires_at`: that needs no timer, since every answer looks at the time anyway."""
+    status: Literal["open", "redeemed", "withdrawn", "expired"]
+    """An open one is over at `expires_at`: that needs no timer, since every answer looks at the time anyway. Only one
+    that gives its place in a budget back then notes that it has."""
     discount_percent: int
     discount_cents: int
     currency: str
@@ -51,6 +53,8 @@ class VoucherState(msgspec.Struct, frozen=True, array_like=True):
     order_id: str = ""
     redeemed_cents: int = 0
     redeemed_at: int = 0
+    returns: bool = False
+    """Whether its place in the campaign's budget is given back if it is never used."""
 
 
 class Assessment(msgspec.Struct, frozen=True):
@@ -76,16 +80,16 @@ def step(
         case VoucherReleased() if state.status == "redeemed" and event.order_id == state.order_id:
             return replace(state, status="open", order_id="", redeemed_cents=0, redeemed_at=0), _NOTHING
         case VoucherWithdrawn() if state.status == "open":
-            return replace(state, status="withdrawn"), _NOTHING
+            return _over(state, "withdrawn", now)
         case TimerDue() if due(state) <= now:
-            return None, _NOTHING
+            return _over(state, "expired", now) if _may_return(state) else (None, _NOTHING)
         case _:
             return state, _NOTHING
 
 
 def due(state: VoucherState) -> int:
-    """When it is forgotten, epoch ms."""
-    return state.expires_at + FORGOTTEN_AFTER_MS
+    """When it gives its place in the budget back, or is forgotten, epoch ms."""
+    return state.expires_at + (0 if _may_return(state) else FORGOTTEN_AFTER_MS)
 
 
 def assess(state: VoucherState, request: RedemptionRequested, now: int) -> Assessment:
@@ -96,7 +100,7 @@ def assess(state: VoucherState, request: RedemptionRequested, now: int) -> Asses
         return Assessment(409, 0, "it was already redeemed for another order")
     if state.status == "withdrawn":
         return Assessment(410, 0, "it was withdrawn")
-    if now >= state.expires_at:
+    if now >= state.expires_at or state.status == "expired":
         return Assessment(410, 0, "it has expired")
     if not state.redeemable:
         return Assessment(422, 0, "it was minted with the public demo secret and can't be redeemed")
@@ -139,7 +143,25 @@ def _issued(event: VoucherIssued, now: int) -> VoucherState:
         redeemable=event.redeemable,
         issued_at=now,
         expires_at=event.expires_at,
+        returns=event.returns,
     )
+
+
+def _may_return(state: VoucherState) -> bool:
+    return state.returns and state.status == "open"
+
+
+def _over(
+    state: VoucherState, status: Literal["withdrawn", "expired"], now: int
+) -> tuple[VoucherState, Sequence[Output]]:
+    """It was open and nobody is going to use it any more."""
+    over = replace(state, status=status)
+    if not state.returns:
+        return over, _NOTHING
+    told = BudgetSettled(
+        id=state.id, campaign=state.campaign, outcome="RETURNED", cents=state.discount_cents, received_at=now
+    )
+    return over, (Send(budget_key(state.campaign), told),)
 
 
 def _requested(state: VoucherState, request: RedemptionRequested, now: int) -> tuple[VoucherState, Sequence[Output]]:

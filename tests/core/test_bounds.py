@@ -5,6 +5,8 @@ import pytest
 from core.making import T0, but, click, order, said
 from pipeline.core.bounds import LATEST_MS, MAX_CENTS, MAX_QUANTITY, fault
 from pipeline.core.events import (
+    BudgetRequested,
+    BudgetSettled,
     Event,
     ImportStarted,
     Product,
@@ -21,6 +23,8 @@ ISSUED = VoucherIssued(
 )  # fmt: skip
 REDEEMED = VoucherRedeemed(id="i", code="C", order_id="o", discount_cents=5, received_at=T0)
 REQUESTED = RedemptionRequested(code="C", order_id="o", total_cents=5, currency="EUR", received_at=T0)
+ASKED = BudgetRequested(id="i", campaign="c", customer="u:ann", cents=5, received_at=T0)
+SETTLED = BudgetSettled(id="i", campaign="c", outcome="SPENT", cents=5, received_at=T0)
 LINE = Product(product_id="p", price_cents=MAX_CENTS, quantity=MAX_QUANTITY)
 
 
@@ -35,6 +39,8 @@ LINE = Product(product_id="p", price_cents=MAX_CENTS, quantity=MAX_QUANTITY)
         STARTED,
         ISSUED,
         REDEEMED,
+        ASKED,
+        SETTLED,
     ],
 )
 def test_what_anybody_could_mean_is_stepped(event: Event) -> None:
@@ -58,6 +64,8 @@ def test_what_anybody_could_mean_is_stepped(event: Event) -> None:
         (but(ISSUED, expires_at=LATEST_MS + 1), "expires_at"),
         (but(ISSUED, discount_cents=MAX_CENTS + 1), "discount_cents"),
         (but(REDEEMED, discount_cents=-1), "discount_cents"),
+        (but(ASKED, cents=-1), "cents"),
+        (but(SETTLED, cents=MAX_CENTS + 1), "cents"),
     ],
 )
 def test_what_is_beyond_all_bounds_is_named(event: Event, found: str) -> None:

@@ -74,7 +74,7 @@ def test_what_may_be_done_is_granted_once_and_recorded():
     )
     assert grant == Granted(candidate=candidate(facts=decision.facts), channel="next_visit")
     assert profile.decisions == Decisions(
-        issued={"win-back": ("o1",)}, answers={"win-back": Answer("o1", "TAKEN", "a sign", decision.facts, T0, 1)}
+        issued={"win-back": {"o1": T0}}, answers={"win-back": Answer("o1", "TAKEN", "a sign", decision.facts, T0, 1)}
     )
 
 
@@ -209,7 +209,7 @@ def test_who_is_held_out_is_decided_for_and_then_left_alone():
     assert 5 < len(left_alone) < 35
     profile, (decision,) = decided(buyer(0, key=left_alone[0]), candidate(), by=rules(held_out))
     assert (decision.reason, json.loads(decision.facts)) == ("holdout", {"holdout_percent": 50})
-    assert profile.decisions.issued == {"win-back": ("o1",)}
+    assert profile.decisions.issued == {"win-back": {"o1": T0}}
     later, outputs = decided(profile, candidate())
     assert (later.decisions, outputs) == (profile.decisions, [])
 
@@ -263,7 +263,8 @@ def test_a_merge_joins_what_was_issued_so_that_nothing_is_given_twice():
     merged = but(person, identity=Identity(), activity=visitor().activity)
     after, outputs = decided(merged, event=handed_over(browser), now=T0 + 2)
     assert answers(outputs) == [("REFUSED", "win-back", "already_issued"), ("TAKEN", "thanks", "a sign")]
-    assert after.decisions.issued == {"win-back": ("o1", "o0"), "thanks": ("o1",), "prompt": (f"visit-{T0}",)}
+    given = {name: list(occasions) for name, occasions in after.decisions.issued.items()}
+    assert given == {"win-back": ["o1", "o0"], "thanks": ["o1"], "prompt": [f"visit-{T0}"]}
     assert after.decisions.answers["prompt"].outcome == "TAKEN"
     assert after.decisions.pending == ()
     empty, outputs = decided(buyer(0), event=handed_over(None))
@@ -294,7 +295,7 @@ def test_what_was_wrong_and_not_sent_yet_is_revoked_and_stays_issued(status, occ
     profile = but(profile, vouchers=Vouchers({"CODE": held}))
     after, outputs = decided(profile, disproved())
     assert answers(outputs) == expected
-    assert after.decisions.issued == {"win-back": ("o1",)}
+    assert after.decisions.issued == {"win-back": {"o1": T0}}
     if outputs:
         assert json.loads(outputs[0].facts) == {"why": "an order came late"}
 
@@ -307,7 +308,7 @@ def test_what_waits_and_was_wrong_is_dropped(note, left):
 
 
 def test_what_was_issued_outlives_a_pause_and_a_bounded_number_of_ended_campaigns():
-    issued = {f"c{number:02}": ("o1",) for number in range(MAX_ENDED + 2)} | {"win-back": ("o1", "o2")}
+    issued = {f"c{number:02}": {"o1": T0} for number in range(MAX_ENDED + 2)} | {"win-back": {"o1": T0, "o2": T0}}
     profile = buyer(0, decisions=Decisions(issued=issued))
     after, outputs = decided(profile, event=NEW_RULES)
     assert list(after.decisions.issued) == [f"c{number:02}" for number in range(2, MAX_ENDED + 2)] + ["win-back"]

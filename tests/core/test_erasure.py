@@ -15,6 +15,8 @@ from pipeline.core.events import (
     BROWSER,
     SERVER,
     VERIFIED,
+    BudgetAnswered,
+    BudgetSettled,
     Customer,
     ErasureRequested,
     EventForwarded,
@@ -108,6 +110,13 @@ def test_a_browser_that_still_speaks_to_them_is_told(event: Stimulus) -> None:
     [sent] = erasure.called_back("u:ann", ERASED_AT, SALT, event)  # type: ignore[arg-type]
     assert sent == Send("a:b1", but(PASSED_ON, source="erasure"))
     assert erasure.called_back("u:ann", ERASED_AT, SALT, click()) == ()
+
+
+def test_a_place_that_a_budget_reserved_for_them_is_given_back() -> None:
+    granted = BudgetAnswered(id="i", campaign="c", outcome="GRANTED", reason="", facts="{}", received_at=T0)
+    [sent] = erasure.called_back("u:ann", ERASED_AT, SALT, granted)
+    released = BudgetSettled(id="i", campaign="c", outcome="RELEASED", cents=0, received_at=T0)
+    assert sent == Send("m:c", released)
 
 
 def test_a_hash_says_nothing_without_its_salt_and_an_entry_once_lifted_has_another_id() -> None:

@@ -9,6 +9,7 @@ from core.occurrences import DAY, at, click, lived
 from pipeline.core import subjects, voucher
 from pipeline.core.effects import Output, Send
 from pipeline.core.events import (
+    BudgetSettled,
     Product,
     RedemptionRequested,
     Stimulus,
@@ -183,3 +184,30 @@ def test_a_state_of_another_subject_is_refused() -> None:
         subjects.step("u:ann", issued(), TimerDue(at(1)), at(1), Rules())
     with pytest.raises(TypeError, match="u:ann"):
         subjects.step("v:CODE", lived("u:ann", click(0)), TimerDue(at(1)), at(1), Rules())
+
+
+def test_one_that_is_never_used_gives_its_place_in_the_budget_back_once() -> None:
+    returned = Send(
+        "m:win-back",
+        BudgetSettled(id="id", campaign="win-back", outcome="RETURNED", cents=500, received_at=at(30 * DAY)),
+    )
+    state = issued(returns=True, discount_cents=500)
+    assert voucher.due(state) == at(30 * DAY)
+    over, outputs = stepped(state, TimerDue(at(30 * DAY)), 30 * DAY)
+    assert (over.status, outputs, voucher.due(over)) == ("expired", [returned], at((30 + 730) * DAY))
+    assert voucher.assess(over, request(), at(29 * DAY)).reason == "it has expired"
+    assert stepped(over, request(minutes=30 * DAY), 30 * DAY) == (over, [])
+    withdrawn = VoucherWithdrawn(code="CODE", reason="a late order", received_at=at(2))
+    gone, outputs = stepped(state, withdrawn, 2)
+    assert ([send.message.outcome for send in outputs], voucher.due(gone)) == (["RETURNED"], at((30 + 730) * DAY))
+    assert stepped(gone, withdrawn, 3)[1] == []
+
+
+def test_one_whose_order_was_cancelled_after_its_end_gives_its_place_back_then() -> None:
+    redeemed, _ = stepped(issued(returns=True), request())
+    assert voucher.due(redeemed) == at((30 + 730) * DAY)
+    released = VoucherReleased(code="CODE", order_id="o-1", received_at=at(40 * DAY))
+    after, _ = stepped(redeemed, released, 40 * DAY)
+    assert voucher.due(after) == at(30 * DAY)
+    _, outputs = stepped(after, TimerDue(voucher.due(after)), 40 * DAY)
+    assert [type(send.message) for send in outputs] == [BudgetSettled]

@@ -165,7 +165,7 @@ def anything(kind: type) -> st.SearchStrategy[Any]:
     return st.builds(kind, **fields)
 
 
-KEYS = st.sampled_from(["u:u1", "a:b", "v:C", "u:", "x", "\x00"])
+KEYS = st.sampled_from(["u:u1", "a:b", "v:C", "m:", "u:", "x", "\x00"])
 EVENTS = st.lists(st.tuples(st.one_of([anything(kind) for kind in KINDS]), KEYS), max_size=12)
 
 

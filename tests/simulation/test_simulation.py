@@ -17,10 +17,14 @@ from simulation.memory import EVENTS, Crash, MemoryLog, MemoryStore, MemoryWork
 from pipeline import campaigns
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
+from pipeline.core import subjects
+from pipeline.core.budget import BudgetState
+from pipeline.core.effects import Voucher
 from pipeline.core.events import CampaignsChanged, Heartbeat, Input, ModelChanged, Tick
 from pipeline.core.identifiers import customer_key
 from pipeline.core.lapse_model import DAY_MS, LapseModel
 from pipeline.core.partition import PartitionState
+from pipeline.core.rules import Budget, Campaign
 from pipeline.processors.measures import Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.producers.replay import segment
@@ -40,6 +44,8 @@ POINTS = [
     "before commit",
     "after commit",
 ]
+LIMITS = {1: 2, 2: 4}
+"""Of the vouchers to win somebody back, by version."""
 EFFECT_TOPICS = ["vouchers", "chat-prompts", "decisions", "dead-letters"]
 
 
@@ -78,9 +84,16 @@ def shoppers(seed: int, events: int) -> list[Input]:
     return records
 
 
+def limited(version: int) -> tuple[Campaign, ...]:
+    """The project's campaigns; those that give vouchers have a budget, which the second version raises."""
+    loaded = campaigns.load(CAMPAIGNS)
+    budgets = {"win-back": Budget(vouchers=LIMITS[version]), "thanks-regulars": Budget(vouchers=1, returns=True)}
+    return tuple(msgspec.structs.replace(it, budget=budgets.get(it.name, Budget())) for it in loaded)
+
+
 def rules(version: int) -> list[NewRecord]:
     """Campaigns and a model, to every partition."""
-    data = campaigns.to_json(campaigns.load(CAMPAIGNS))
+    data = campaigns.to_json(limited(version))
     model = msgspec.json.encode(LapseModel(one_time_odds=0.1 * version))
     changes = [
         CampaignsChanged(version=version, campaigns=data, received_at=START_MS),
@@ -167,6 +180,21 @@ def test_a_disturbed_run_decides_what_an_undisturbed_one_decides(run: int, seed:
             CODEC.decode(value).id for value in values if "Revoked" not in type(CODEC.decode(value)).__name__
         )
         assert not [i for i, n in ids.items() if n > 1], f"{topic}: an effect twice"
+    assert_budgets_hold(found["vouchers"], store)
+    assert any(b"budget_spent" in value for value in found["decisions"])
+
+
+def assert_budgets_hold(vouchers: list[bytes], store: MemoryStore) -> None:
+    """Every voucher is counted, none is beyond the limit, nothing stays reserved."""
+    decoded = [CODEC.decode(value) for value in vouchers]
+    given = Counter(it.campaign for it in decoded if isinstance(it, Voucher))
+    states = {key: subjects.decode(key, stored) for part in store.subjects.values() for key, stored in part.items()}
+    budgets = {key: state for key, state in states.items() if isinstance(state, BudgetState)}
+    assert set(budgets) == {"m:win-back", "m:thanks-regulars"}
+    assert not any(state.open or state.waiting for state in budgets.values())
+    assert given["win-back"] == budgets["m:win-back"].spent
+    assert LIMITS[1] <= given["win-back"] <= LIMITS[2]
+    assert budgets["m:thanks-regulars"].spent <= 1 <= given["thanks-regulars"]
 
 
 def test_the_crashes_reach_every_point() -> None:
@@ -186,7 +214,7 @@ class Forgetful(MemoryWork):
 
 
 def test_the_simulation_can_fail() -> None:
-    log, _ = disturbed(1, shoppers(1, 600), rate=0.12, work=Forgetful)
+    log, _ = disturbed(1, shoppers(1, 300), rate=0.04, work=Forgetful)
     again, _ = decided_again(log, 100)
     assert effects(log) != effects(again)
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from pipeline.core.budget import BudgetState
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import (
     ChatPrompt,
@@ -15,7 +16,7 @@ from pipeline.core.effects import (
     Voucher,
     VoucherRevoked,
 )
-from pipeline.core.events import ProfileClaimed, ProfileHandedOver, VoucherRedeemed
+from pipeline.core.events import BudgetAnswered, BudgetSettled, ProfileClaimed, ProfileHandedOver, VoucherRedeemed
 from pipeline.core.subjects import State
 from pipeline.core.voucher import VoucherState
 
@@ -56,6 +57,8 @@ def _message(sent: Send) -> str:
             return f"ProfileClaimed ({trust})"
         case ProfileHandedOver(outcome=outcome):
             return f"ProfileHandedOver: {outcome}"
+        case BudgetAnswered(outcome=outcome) | BudgetSettled(outcome=outcome):
+            return f"{type(sent.message).__name__}: {outcome}"
         case VoucherRedeemed(order_id=order_id, discount_cents=discount_cents):
             return f"VoucherRedeemed for {order_id}, {money(discount_cents)} off"
         case message:
@@ -64,13 +67,25 @@ def _message(sent: Send) -> str:
 
 def facts(state: State) -> list[str]:
     """What is known of a subject at the end, without what is at its default."""
-    told = _voucher_facts(state) if isinstance(state, VoucherState) else _profile_facts(state)
+    if isinstance(state, Profile):
+        told = _profile_facts(state)
+    else:
+        told = _voucher_facts(state) if isinstance(state, VoucherState) else _budget_facts(state)
     return [state.key, *(f"  {name}: {value}" for name, value in told if value)]
 
 
 def _voucher_facts(voucher: VoucherState) -> list[tuple[str, str]]:
     redeemed = f"redeemed for {voucher.order_id}, {money(voucher.redeemed_cents)} off"
     return [("of", voucher.customer), ("status", redeemed if voucher.order_id else voucher.status)]
+
+
+def _budget_facts(budget: BudgetState) -> list[tuple[str, str]]:
+    return [
+        ("spent", str(budget.spent or "")),
+        ("worth", money(budget.spent_cents) if budget.spent_cents else ""),
+        ("reserved", str(len(budget.open) or "")),
+        ("waiting", str(len(budget.waiting) or "")),
+    ]
 
 
 def _profile_facts(profile: Profile) -> list[tuple[str, str]]:

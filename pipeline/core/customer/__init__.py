@@ -26,6 +26,7 @@ from pipeline.core.customer import (
     identity,
     lapse,
     lifecycle,
+    pending,
     purchases,
     regulars,
     vouchers,
@@ -37,6 +38,7 @@ from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Forward, Output, Send
 from pipeline.core.events import (
     BROWSER,
+    BudgetAnswered,
     EffectDelivered,
     EventForwarded,
     Forwarded,
@@ -82,7 +84,7 @@ def step(
     profile's own. Returns the profile (None: forget it) and what is to be done."""
     if profile is None:
         if not isinstance(event, Tracked | ProfileClaimed):
-            return None, []
+            return None, [*pending.unwanted(event, (), now)] if isinstance(event, BudgetAnswered) else []
         profile = Profile(key, now)
     else:
         require(now >= profile.now, "time never goes back: now is the later of the record's and the profile's")
@@ -95,7 +97,7 @@ def step(
             return profile, []
         if profile.identity.owner:
             return _forwarded(profile, event)
-    elif profile.identity.owner and isinstance(event, VoucherRedeemed | EffectDelivered):
+    elif profile.identity.owner and isinstance(event, VoucherRedeemed | EffectDelivered | BudgetAnswered):
         return profile, [Send(profile.identity.owner, replace(event, received_at=now))]
     elif isinstance(event, TimerDue):
         if 0 < expiry.due(profile) <= now:

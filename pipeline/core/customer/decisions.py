@@ -12,8 +12,18 @@ import msgspec
 
 from pipeline.core.customer.conditions import found, holds
 from pipeline.core.customer.notes import Candidate, Fact, Granted, LapseDisproved, Note, facts_json
+from pipeline.core.customer.pending import (
+    MAX_ASKED,
+    Pending,
+    answered,
+    asked,
+    candidate_of,
+    settled,
+    unwanted,
+    waiting,
+)
 from pipeline.core.effects import NEXT_VISIT, ChatPrompt, Decision, Output
-from pipeline.core.events import HandedOver, RulesChanged, Stimulus, TimerDue, Tracked
+from pipeline.core.events import BudgetAnswered, HandedOver, RulesChanged, Stimulus, TimerDue, Tracked
 from pipeline.core.identifiers import effect_id, stable_percent
 from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, Rules, WhenHesitating, WhenLapsed
 
@@ -26,8 +36,9 @@ MAX_ENDED = 50
 PROMPT_LIVES_MS = 5 * 60_000
 SITE = "site"
 EMAIL = "email"
+DAY_MS = 86_400_000
 
-HEARS: frozenset[type] = frozenset({Candidate, LapseDisproved, TimerDue, HandedOver, RulesChanged})
+HEARS: frozenset[type] = frozenset({Candidate, LapseDisproved, TimerDue, HandedOver, RulesChanged, BudgetAnswered})
 _CONCERNS = (Candidate, LapseDisproved)
 Outcome = Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED"]
 
@@ -43,28 +54,15 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     campaigns_version: int
 
 
-class Pending(msgspec.Struct, frozen=True, array_like=True):
-    """A candidate that waits (a claim is open): considered again at `again_at`, or once the claim is closed."""
-
-    campaign: str
-    occasion: str
-    reason: str
-    facts: str
-    category: str
-    product_id: str
-    anonymous_id: str
-    again_at: int
-
-
 class Decisions(msgspec.Struct, frozen=True, array_like=True):
     """Slice of the profile."""
 
-    issued: dict[str, tuple[str, ...]] = {}
-    """Occasions acted on (or held out), by campaign."""
+    issued: dict[str, dict[str, int]] = {}
+    """Occasions acted on (or held out) and when, epoch ms, by campaign."""
     answers: dict[str, Answer] = {}
     """By campaign; the oldest makes room beyond `MAX_ANSWERS`."""
     pending: tuple[Pending, ...] = ()
-    """One for each campaign and occasion; all of them are answered within the minute a claim can be open."""
+    """What waits for a claim is answered within a minute, what waits for a budget when that has answered."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -83,6 +81,8 @@ class _Sitting:
         self.issued = dict(own.issued)
         self.answers = dict(own.answers)
         self.pending: list[Pending] = []
+        self.spent: set[str] = set()
+        """Budget ids of the grants that were used."""
         self.outputs: list[Output | Note] = []
 
     def answer(self, campaign: str, occasion: str, outcome: Outcome, reason: str, facts: str) -> None:
@@ -114,7 +114,7 @@ def step(
     """Answer every candidate, new or waiting, in the campaigns' order of priority."""
     own = profile.decisions
     kind = type(event)
-    concerns = own.pending or kind is HandedOver or kind is RulesChanged
+    concerns = own.pending or kind is HandedOver or kind is RulesChanged or kind is BudgetAnswered
     if not concerns and not any(isinstance(note, _CONCERNS) for note in notes):
         return own, ()
     if isinstance(event, HandedOver) and event.history is not None:
@@ -122,13 +122,15 @@ def step(
     else:
         start = own
     sitting = _Sitting(profile, start, event, now, rules)
+    held = _heard_of_budget(sitting, event, start.pending) if isinstance(event, BudgetAnswered) else start.pending
     disproved = [note for note in notes if isinstance(note, LapseDisproved)]
     for note in disproved:
         _revoke(sitting, note)
-    waiting = [p for p in start.pending if not any(_rests_on(p, note) for note in disproved)]
+    still = [it for it in held if not any(it.is_for(note.rule, note.occasion) for note in disproved)]
     fresh = [note for note in notes if isinstance(note, Candidate)]
-    if waiting or fresh:
-        _hear(sitting, waiting, fresh)
+    if still or fresh:
+        _hear(sitting, still, fresh)
+    sitting.outputs += settled(held, sitting.pending, sitting.spent, now)
     if kind is RulesChanged:
         sitting.issued = _bounded_issued(sitting.issued, rules)
     after = Decisions(sitting.issued, _bounded_answers(sitting.answers), tuple(sitting.pending))
@@ -138,33 +140,51 @@ def step(
 def due(profile: "Profile") -> int:
     """When the first waiting candidate is to be considered again."""
     pending = profile.decisions.pending
-    return min(candidate.again_at for candidate in pending) if pending else 0
+    return min((it.again_at for it in pending if it.again_at), default=0) if pending else 0
 
 
-def _hear(sitting: _Sitting, waiting: list[Pending], fresh: list[Candidate]) -> None:
+def _heard_of_budget(sitting: _Sitting, answer: BudgetAnswered, pending: Sequence[Pending]) -> Sequence[Pending]:
+    """What waits, now that the budget has answered; a grant nobody waits for is given back at once."""
+    sitting.outputs += unwanted(answer, pending, sitting.now)
+    held, refused = answered(pending, answer)
+    if refused is not None and refused.occasion not in sitting.issued.get(refused.campaign, ()):
+        sitting.answer(refused.campaign, refused.occasion, "REFUSED", answer.reason, answer.facts)
+    return held
+
+
+def _hear(sitting: _Sitting, still: list[Pending], fresh: list[Candidate]) -> None:
     """By campaign, highest priority first, the waiting before the new. Those of campaigns that are gone drop out."""
     for campaign in sitting.rules.campaigns:
-        for pending in waiting:
+        for pending in still:
             if pending.campaign == campaign.name:
-                _consider(sitting, campaign, _candidate_of(pending), fresh=False)
+                _consider(sitting, campaign, candidate_of(pending), pending)
         for candidate in fresh:
             if candidate.campaign == campaign.name:
-                _consider(sitting, campaign, candidate, fresh=True)
+                _consider(sitting, campaign, candidate, None)
 
 
-def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, *, fresh: bool) -> None:
-    name, occasion = candidate.campaign, candidate.occasion
+def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pending: Pending | None) -> None:
+    """Answer one candidate; `pending` if it waited."""
+    name, occasion, fresh = candidate.campaign, candidate.occasion, pending is None
     if occasion in sitting.issued.get(name, ()):
         last = sitting.answers.get(name)
         if last is None or last.occasion != occasion or last.outcome == "DEFERRED":
             sitting.answer(name, occasion, "REFUSED", "already_issued", "{}")
         return
+    if fresh and any(it.is_for(name, occasion) and it.budget_id for it in sitting.pending):
+        return
     if fresh and isinstance(campaign.do, DoVoucher) and _is_unverified(sitting, campaign):
         sitting.answer(name, occasion, "REFUSED", "unverified", "{}")
         return
+    if pending is not None and pending.is_asked():
+        sitting.pending.append(pending)
+        return
     if sitting.claim_until > sitting.now:
-        if not any(p.campaign == name and p.occasion == occasion for p in sitting.pending):
-            sitting.pending.append(_waiting(candidate, sitting.claim_until))
+        if not any(it.is_for(name, occasion) for it in sitting.pending):
+            again_at = sitting.claim_until
+            sitting.pending.append(
+                msgspec.structs.replace(pending, again_at=again_at) if pending else waiting(candidate, again_at)
+            )
         if fresh:  # what waits already was answered when it began to wait
             facts = facts_json({"again_at": sitting.claim_until})
             sitting.answer(name, occasion, "DEFERRED", "claim_open", facts)
@@ -180,7 +200,23 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, *, fr
                 _mark_issued(sitting, name, occasion)
             sitting.answer(name, occasion, "REFUSED", refusal.reason, facts_json(refusal.facts))
             return
+    if isinstance(campaign.do, DoVoucher) and campaign.budget.is_limited():
+        if pending is None or not pending.granted:
+            _ask(sitting, campaign, candidate)
+            return
+        sitting.spent.add(pending.budget_id)
     _take(sitting, campaign, candidate)
+
+
+def _ask(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
+    """Everything speaks for it, and the budget has the last word."""
+    if sum(it.is_asked() and it.campaign == campaign.name for it in sitting.pending) >= MAX_ASKED:
+        facts = facts_json({"asked": MAX_ASKED})
+        sitting.answer(campaign.name, candidate.occasion, "REFUSED", "budget_busy", facts)
+        return
+    pending, question = asked(candidate, sitting.profile.key, campaign, sitting.now)
+    sitting.pending.append(pending)
+    sitting.outputs.append(question)
 
 
 def _is_unverified(sitting: _Sitting, campaign: Campaign) -> bool:
@@ -215,6 +251,18 @@ def _no_consent(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
     return Refusal("no_consent", {"channel": SITE, "purpose": purpose})
 
 
+def _customer_limit(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
+    """It has acted for this customer as often as it may, within the days that count."""
+    if not campaign.per_customer:
+        return None
+    days = campaign.per_customer_days
+    since = sitting.now - days * DAY_MS if days else -1
+    given = sum(at > since for at in sitting.issued.get(campaign.name, {}).values())
+    if given < campaign.per_customer:
+        return None
+    return Refusal("customer_limit", {"given": given, "per_customer": campaign.per_customer, "days": days})
+
+
 def _holdout(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
     percent = campaign.holdout_percent
     if not percent or stable_percent(campaign.name, sitting.profile.key, "holdout") >= percent:
@@ -226,6 +274,7 @@ _CHECKS: tuple[Callable[[_Sitting, Campaign], Refusal | None], ...] = (
     _conversation_open,
     _condition_false,
     _no_consent,
+    _customer_limit,
     _holdout,
 )
 
@@ -279,7 +328,7 @@ def _prompt(sitting: _Sitting, do: DoChatPrompt, candidate: Candidate) -> ChatPr
 
 
 def _mark_issued(sitting: _Sitting, campaign: str, occasion: str) -> None:
-    sitting.issued[campaign] = (*sitting.issued.get(campaign, ()), occasion)
+    sitting.issued[campaign] = {**sitting.issued.get(campaign, {}), occasion: sitting.now}
 
 
 def _revoke(sitting: _Sitting, note: LapseDisproved) -> None:
@@ -290,41 +339,12 @@ def _revoke(sitting: _Sitting, note: LapseDisproved) -> None:
         sitting.answer(note.rule, note.occasion, "REVOKED", "lapse_disproved", facts)
 
 
-def _rests_on(pending: Pending, note: LapseDisproved) -> bool:
-    return pending.campaign == note.rule and pending.occasion == note.occasion
-
-
-def _waiting(candidate: Candidate, again_at: int) -> Pending:
-    return Pending(
-        candidate.campaign,
-        candidate.occasion,
-        candidate.reason,
-        candidate.facts,
-        candidate.category,
-        candidate.product_id,
-        candidate.anonymous_id,
-        again_at,
-    )
-
-
-def _candidate_of(pending: Pending) -> Candidate:
-    return Candidate(
-        campaign=pending.campaign,
-        occasion=pending.occasion,
-        reason=pending.reason,
-        facts=pending.facts,
-        category=pending.category,
-        product_id=pending.product_id,
-        anonymous_id=pending.anonymous_id,
-    )
-
-
 def _merged(own: Decisions, theirs: Decisions, visit: str, rules: Rules) -> Decisions:
     """What either was given, both were. A prompt that waited is for the visit as it is now known."""
     prompts = {campaign.name for campaign in rules.campaigns if isinstance(campaign.do, DoChatPrompt)}
     issued = dict(own.issued)
     for name, occasions in theirs.issued.items():
-        issued[name] = tuple(dict.fromkeys((*occasions, *issued.get(name, ()))))
+        issued[name] = {**occasions, **issued.get(name, {})}
     answers = dict(own.answers)
     for name, answer in theirs.answers.items():
         if name not in answers or answers[name].at < answer.at:
@@ -333,10 +353,11 @@ def _merged(own: Decisions, theirs: Decisions, visit: str, rules: Rules) -> Deci
         msgspec.structs.replace(waits, occasion=visit) if waits.campaign in prompts else waits
         for waits in own.pending
     )
-    return Decisions(issued, answers, pending)
+    promised = tuple(waits for waits in theirs.pending if waits.budget_id)
+    return Decisions(issued, answers, (*pending, *promised))
 
 
-def _bounded_issued(issued: dict[str, tuple[str, ...]], rules: Rules) -> dict[str, tuple[str, ...]]:
+def _bounded_issued(issued: dict[str, dict[str, int]], rules: Rules) -> dict[str, dict[str, int]]:
     live = {campaign.name for campaign in rules.campaigns}
     ended = [name for name in issued if name not in live]
     forgotten = set(ended[: max(len(ended) - MAX_ENDED, 0)])

@@ -208,7 +208,8 @@ def _issued(
             not_after=voucher.expires_at,
         )
     )
-    outputs.append(Send(voucher_key(code), _terms(code, voucher, profile.key, now)))
+    returns = campaign.budget.is_limited() and campaign.budget.returns
+    outputs.append(Send(voucher_key(code), _terms(code, voucher, profile.key, now, returns=returns)))
 
 
 def _minted(
@@ -237,7 +238,7 @@ def _minted(
     )
 
 
-def _terms(code: str, voucher: Held, customer: str, now: int) -> VoucherIssued:
+def _terms(code: str, voucher: Held, customer: str, now: int, *, returns: bool) -> VoucherIssued:
     return VoucherIssued(
         id=voucher.id,
         code=code,
@@ -250,6 +251,7 @@ def _terms(code: str, voucher: Held, customer: str, now: int) -> VoucherIssued:
         category=voucher.category,
         redeemable=voucher.redeemable,
         expires_at=voucher.expires_at,
+        returns=returns,
         received_at=now,
     )
 

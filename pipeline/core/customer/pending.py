@@ -1,0 +1,112 @@
+"""Candidates that wait: for a claim to be closed, or for the campaign's budget to answer.
+
+Only what waiting is, and what is said to the budget meanwhile, lives here; `decisions` owns the slice and decides.
+A voucher of a campaign with a budget is asked for once, and whatever is granted is settled: spent, or released.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from pipeline.core.customer.notes import Candidate
+from pipeline.core.effects import Send
+from pipeline.core.events import BudgetAnswered, BudgetRequested, BudgetSettled
+from pipeline.core.identifiers import budget_key, effect_id
+from pipeline.core.rules import Campaign, DoVoucher
+
+MAX_ASKED = 16
+"""Answers of one campaign's budget that a customer waits for at once."""
+
+
+class Pending(msgspec.Struct, frozen=True, array_like=True):
+    """A candidate that waits."""
+
+    campaign: str
+    occasion: str
+    reason: str
+    facts: str
+    category: str
+    product_id: str
+    anonymous_id: str
+    again_at: int
+    """Considered again then, or once the claim is closed; 0: when the budget answers, and not before."""
+    budget_id: str = ""
+    """The id of the voucher the campaign's budget was asked for; "" none."""
+    granted: bool = False
+    """It has a place reserved there, which is to be settled."""
+
+    def is_asked(self) -> bool:
+        """Whether it waits for the budget's answer."""
+        return bool(self.budget_id) and not self.granted
+
+    def is_for(self, campaign: str, occasion: str) -> bool:
+        """Whether this is the candidate that waits."""
+        return self.campaign == campaign and self.occasion == occasion
+
+
+def waiting(candidate: Candidate, again_at: int) -> Pending:
+    """The candidate, waiting."""
+    return Pending(
+        candidate.campaign,
+        candidate.occasion,
+        candidate.reason,
+        candidate.facts,
+        candidate.category,
+        candidate.product_id,
+        candidate.anonymous_id,
+        again_at,
+    )
+
+
+def candidate_of(pending: Pending) -> Candidate:
+    """The candidate that waited."""
+    return Candidate(
+        campaign=pending.campaign,
+        occasion=pending.occasion,
+        reason=pending.reason,
+        facts=pending.facts,
+        category=pending.category,
+        product_id=pending.product_id,
+        anonymous_id=pending.anonymous_id,
+    )
+
+
+def asked(candidate: Candidate, key: str, campaign: Campaign, now: int) -> tuple[Pending, Send]:
+    """The candidate waiting for the budget, and the question. Its id is the voucher's, so that it is asked once."""
+    voucher_id = effect_id(campaign.name, key, candidate.occasion)
+    cents = campaign.do.discount_cents if isinstance(campaign.do, DoVoucher) else 0
+    question = BudgetRequested(id=voucher_id, campaign=campaign.name, customer=key, cents=cents, received_at=now)
+    return replace(waiting(candidate, 0), budget_id=voucher_id), Send(budget_key(campaign.name), question)
+
+
+def answered(pending: Sequence[Pending], answer: BudgetAnswered) -> tuple[tuple[Pending, ...], Pending | None]:
+    """What waits after the answer, and whom it refuses."""
+    if answer.outcome == "GRANTED":
+        return tuple(replace(it, granted=True) if it.budget_id == answer.id else it for it in pending), None
+    refused = next((it for it in pending if it.budget_id == answer.id), None)
+    return tuple(it for it in pending if it is not refused), refused
+
+
+def settled(before: Sequence[Pending], after: Sequence[Pending], spent: set[str], now: int) -> list[Send]:
+    """To the budgets: what became of the grants that nobody waits with any more."""
+    held = {it.budget_id for it in after}
+    return [
+        _settlement(it.campaign, it.budget_id, now, spent=it.budget_id in spent)
+        for it in before
+        if it.granted and it.budget_id not in held
+    ]
+
+
+def unwanted(answer: BudgetAnswered, pending: Sequence[Pending], now: int) -> list[Send]:
+    """To the budget, if it granted what nobody waits for (any more): the place is free again."""
+    if answer.outcome != "GRANTED" or any(it.budget_id == answer.id for it in pending):
+        return []
+    return [_settlement(answer.campaign, answer.id, now, spent=False)]
+
+
+def _settlement(campaign: str, voucher_id: str, now: int, *, spent: bool) -> Send:
+    message = BudgetSettled(
+        id=voucher_id, campaign=campaign, outcome="SPENT" if spent else "RELEASED", cents=0, received_at=now
+    )
+    return Send(budget_key(campaign), message)
