@@ -10,7 +10,7 @@ LOCK := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-tr
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 # What is checked with types besides the package itself, which pyproject.toml names.
-TYPED_TESTS := tests/servers tests/bootstrap.py tests/conftest.py tests/test_servers.py
+TYPED_TESTS := tests/servers tests/proof tests/bootstrap.py tests/conftest.py tests/test_servers.py
 
 ARGS ?=
 PYTEST_ARGS ?=
@@ -18,7 +18,7 @@ LOCK_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test bootstrap lint format lock
+.PHONY: help setup demo test prove bootstrap lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,6 +31,9 @@ demo: setup ## run the demonstration: make demo ARGS="--help"
 test: lint bootstrap ## check and test everything (gets Kafka, Redis and a browser where they are missing)
 	@$(BIN)/coverage run --branch --source=pipeline/core -m pytest $(PYTEST_ARGS)
 	@$(BIN)/coverage report --fail-under=100 --show-missing --skip-covered
+
+prove: bootstrap ## break everything on purpose and compare: make prove ARGS="--seconds 900 --faults 200 --seed 7"
+	@$(BIN)/python -m tests.proof $(ARGS)
 
 bootstrap: $(DEV_STAMP) ## get what the tests need beyond Python, or say in one line what can't be had
 	@$(BIN)/python tests/bootstrap.py
