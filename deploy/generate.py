@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from pipeline import __version__
-from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, schema_text
+from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, LEDGER, schema_text
+from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF, DeadLetter, Erasure
 from pipeline.producers.relay.carry import ACCEPTED
 
@@ -30,6 +31,7 @@ ABOUT = {
     "chat-prompts": "Visitors to be asked, now, whether they need help.",
     "messages": "Messages to send. Reserved: no campaign makes them yet.",
     "tasks": "What a person of the shop is to do. Reserved: no campaign makes them yet.",
+    "deliveries": "The ledger of `rapport deliver`: each step of each delivery. Never read in order to act.",
     "decisions": "Every answer of every campaign, taken or refused, with its reason, when the answer changes.",
     "dead-letters": "What could not be processed: topic, partition, offset, reason and the original bytes.",
     "erasures": "Who was erased, as salted hashes; the latest entry of each key counts. Every reader applies it.",
@@ -71,14 +73,18 @@ def document() -> dict[str, Any]:
         "channels": {topic: channel(topic, topics, on_topic[topic]) for topic in topics["topics"]},
         "operations": operations(on_topic),
         "components": {
-            "messages": {kind.__name__: message(kind) for kind in (*INPUTS, *INTERNALS, *CONTROLS, *EFFECTS)}
+            "messages": {kind.__name__: message(kind) for kind in (*INPUTS, *INTERNALS, *CONTROLS, *EFFECTS, *LEDGER)}
         },
     }
 
 
 def records_by_topic() -> dict[str, tuple[type, ...]]:
     """What each topic may hold, as the code has it; in the order of `ABOUT`."""
-    on_topic: dict[str, tuple[type, ...]] = {"events": (*INPUTS, *INTERNALS, *CONTROLS), **ACCEPTED}
+    on_topic: dict[str, tuple[type, ...]] = {
+        "events": (*INPUTS, *INTERNALS, *CONTROLS),
+        **ACCEPTED,
+        DELIVERIES: LEDGER,
+    }
     for kind in EFFECTS:
         on_topic[TOPIC_OF[kind]] = (*on_topic.get(TOPIC_OF[kind], ()), kind)
     return {topic: on_topic[topic] for topic in ABOUT}

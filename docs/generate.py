@@ -19,9 +19,10 @@ from prometheus_client import CollectorRegistry
 
 from pipeline import observe, vitals
 from pipeline.__main__ import app as command_line
-from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, local_ids, schema_text
+from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, LEDGER, local_ids, schema_text
 from pipeline.core import rules
 from pipeline.core.customer import conditions, lifecycle
+from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF
 from pipeline.settings import SECRETS, Settings
 
@@ -164,6 +165,7 @@ def events_page() -> str:
         ("What subjects tell each other (topic `events`)", INTERNALS),
         ("What concerns a whole partition (topic `events`)", CONTROLS),
         ("What is to be done", EFFECTS),
+        (f"What became of it (topic `{DELIVERIES}`)", LEDGER),
     ):
         parts.append(f"## {title}\n")
         parts += [_record(json.loads(schema_text(kind.__name__)), kind) for kind in kinds]

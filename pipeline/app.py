@@ -5,9 +5,12 @@ The only module (with `pipeline.commands`) that knows everybody.
 
 import gc
 import logging
+import os
+import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,9 +28,8 @@ from pipeline.backends.contract import Appender, Backend, NewRecord, Reader, Sto
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.backends.reading import blocks
 from pipeline.backends.sqlite import Embedded
-from pipeline.codec import Codec, Undecodable, local_ids
-from pipeline.core.effects import Effect
-from pipeline.core.events import CampaignsChanged, Event, ModelChanged
+from pipeline.codec import Codec, Record, Undecodable, local_ids
+from pipeline.core.events import CampaignsChanged, ModelChanged
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.partition import ActiveRules, activate
 from pipeline.edge.caller import Proxies
@@ -39,10 +41,15 @@ from pipeline.producers.collector import Collector, CollectorOptions, Keys
 from pipeline.producers.relay.carry import Carrier
 from pipeline.producers.relay.kafka import KafkaRelay
 from pipeline.registry import registered_ids, registered_inputs
-from pipeline.settings import DEMO_SECRET, Settings
+from pipeline.settings import DEMO_SECRET, Settings, SettingsError
 from pipeline.sinks.deliver import Deliverer
+from pipeline.sinks.destination import ON_SITE, Deliverable, Destination, channel_of
+from pipeline.sinks.intake import Intake
 from pipeline.sinks.outbox import Outbox
-from pipeline.sinks.positions import Positions
+from pipeline.sinks.pacing import HOUR_MS, Schedule
+from pipeline.sinks.permission import Permission
+from pipeline.sinks.steps import Options
+from pipeline.sinks.webhook import Webhook
 
 log = logging.getLogger("rapport")
 
@@ -198,18 +205,49 @@ class App:
         """The API, its requests counted."""
         return observe.ApiMeasures(self.registry).around(api, api.endpoint)
 
-    def deliverer(self) -> Deliverer:
-        """Follows vouchers and writes those for other channels than the site to the outbox folder."""
-        folder = Path(self.settings.outbox or Path(self.settings.data) / "outbox")
+    def deliverers(self) -> list[Deliverer]:
+        """One for each destination. Raises SettingsError, Refused if another process serves one and only one may."""
+        settings = self.settings
+        outbox = Outbox(Path(settings.outbox or Path(settings.data) / "outbox"))
+        measures = observe.DeliverMeasures(self.registry)
+        made = [self._deliverer(outbox, lambda it: not self._is_posted(it), settings.outbox_repeats, measures)]
+        if settings.webhook_url:
+            try:
+                webhook = Webhook(settings.webhook_url, settings.webhook_secret, wall_ms)
+            except ValueError as problem:
+                raise SettingsError(str(problem)) from problem
+            made.append(self._deliverer(webhook, self._is_posted, settings.webhook_repeats, measures))
+        return made
+
+    def _is_posted(self, effect: Deliverable) -> bool:
+        return bool(self.settings.webhook_url) and channel_of(effect) in self.settings.webhook_channels
+
+    def _deliverer(
+        self,
+        destination: Destination[Any],
+        takes: Callable[[Deliverable], bool],
+        repeats: bool,
+        measures: observe.DeliverMeasures,
+    ) -> Deliverer:
+        """What the site shows itself is left to it."""
+        backend = self.backend
+        options = Options(
+            repeats=repeats,
+            deliverer=f"{source('deliver')}-{os.getpid()}-{secrets.token_hex(4)}",
+            source=source("deliver"),
+            schedule=Schedule(give_up_ms=self.settings.delivery_retry_hours * HOUR_MS),
+        )
         return Deliverer(
-            self.backend.reader(),
-            self.appender("deliver"),
+            lambda released: backend.deliveries(destination.name, released),
+            backend.reader(),
+            Intake(backend.reader, self.codec, lambda effect: channel_of(effect) not in ON_SITE and takes(effect)),
             self.codec,
-            Outbox(folder),
-            Positions(Path(self.settings.data) / "positions.json"),
+            destination,
+            Permission(backend.reader()),
+            options,
             wall_ms,
-            observe.DeliverMeasures(self.registry),
-            source("deliver"),
+            measures,
+            ThreadPoolExecutor(destination.at_once, thread_name_prefix=f"deliver-{destination.name}"),
         )
 
     def heart(self) -> Heart | None:
@@ -273,7 +311,7 @@ def _rules_to_come(app: App, reader: Reader) -> ActiveRules:
     return rules
 
 
-def decode_or_none(codec: Codec, value: bytes) -> Event | Effect | None:
+def decode_or_none(codec: Codec, value: bytes) -> Record | None:
     """The record, or None if it is not one: dead letters are the worker's business."""
     try:
         return codec.decode(value)

@@ -20,6 +20,7 @@ import fastavro.schema
 
 from pipeline import avro
 from pipeline.core import effects, events
+from pipeline.core.deliveries import Delivery
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event
 
@@ -63,8 +64,11 @@ EFFECTS: tuple[type, ...] = (
     effects.DeadLetterReplayed,
     effects.Erasure,
 )
+LEDGER: tuple[type, ...] = (Delivery,)
 PARTS: dict[str, type] = {"Product": events.Product, "ConsentChange": events.ConsentChange}
-TYPES: dict[str, type] = {cls.__name__: cls for cls in (*INPUTS, *INTERNALS, *CONTROLS, *EFFECTS)}
+TYPES: dict[str, type] = {cls.__name__: cls for cls in (*INPUTS, *INTERNALS, *CONTROLS, *EFFECTS, *LEDGER)}
+
+Record = Event | Effect | Delivery
 
 
 class Undecodable(Exception):
@@ -117,7 +121,7 @@ class Codec:
                 raise ValueError(f"schema id {number} stands for {known[0]} and for {name}: ids must be unique")
             self._readers[number] = (name, _decoder(name))
 
-    def encode(self, record: Event | Effect) -> bytes:
+    def encode(self, record: Record) -> bytes:
         """The record framed for the wire. Raises ValueError if a field does not fit its schema."""
         header, encode = self._writers[type(record)]
         try:
@@ -125,7 +129,7 @@ class Codec:
         except (TypeError, ValueError, AttributeError, KeyError) as problem:
             raise ValueError(f"a {type(record).__name__} does not fit its schema: {problem}") from problem
 
-    def decode(self, data: bytes | None) -> Event | Effect:
+    def decode(self, data: bytes | None) -> Record:
         """The record in these bytes. Raises Undecodable, never anything else."""
         if not data:
             raise Undecodable("empty value: expected magic byte 0, a schema id and an Avro body")

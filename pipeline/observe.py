@@ -251,18 +251,30 @@ class DeliverMeasures:
     """Implements `pipeline.sinks.deliver.Measures`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._in = Counter("rapport_sink_effects_in_total", "Effects read.", ["sink"], registry=registry)
-        self._out = Counter(
-            "rapport_sink_effects_out_total", "By outcome.", ["sink", "outcome", "reason"], registry=registry
+        self._steps = Counter(
+            "rapport_deliveries_total",
+            "Steps of deliveries recorded: claimed, sent, retry, failed, parked, uncertain, skipped.",
+            ["destination", "outcome"],
+            registry=registry,
+        )
+        self._open = Gauge(
+            "rapport_delivery_circuit_open",
+            "1: the destination fails again and again and is only probed.",
+            ["destination"],
+            registry=registry,
+        )
+        self._pending = Gauge(
+            "rapport_deliveries_pending", "Effects read and not done.", ["destination"], registry=registry
         )
 
-    def taken(self, sink: str) -> None:
-        """One effect was read for the sink."""
-        self._in.labels(sink).inc()
+    def delivery(self, destination: str, outcome: str) -> None:
+        """One step is recorded."""
+        self._steps.labels(destination, outcome).inc()
 
-    def ended(self, sink: str, outcome: str, reason: str) -> None:
-        """SENT, FAILED or SKIPPED."""
-        self._out.labels(sink, outcome, reason).inc()
+    def standing(self, destination: str, pending: int, circuit_open: bool) -> None:
+        """After each turn."""
+        self._pending.labels(destination).set(pending)
+        self._open.labels(destination).set(circuit_open)
 
 
 class RelayMeasures:

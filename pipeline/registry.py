@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.backends.contract import Refused, Unavailable
 from pipeline.codec import EFFECTS, schema_text
+from pipeline.core.deliveries import DELIVERIES, Delivery
 from pipeline.core.effects import TOPIC_OF
 
 _TIMEOUT_SECONDS = 10
@@ -24,9 +25,10 @@ INPUT_TOPICS = {"Clickstream": "clickstream", "Purchase": "purchases", "Chat": "
 
 
 def registered_ids(url: str) -> dict[str, int]:
-    """Register all effect schemas; their ids by record type. Raises Unavailable if the registry does not answer,
-    Refused if it takes a schema for incompatible."""
-    return {effect.__name__: _register(url, TOPIC_OF[effect], effect.__name__) for effect in EFFECTS}
+    """Register the schemas of all effects and of the ledger; their ids by record type. Raises Unavailable if the
+    registry does not answer, Refused if it takes a schema for incompatible."""
+    topics = {**{effect: TOPIC_OF[effect] for effect in EFFECTS}, Delivery: DELIVERIES}
+    return {kind.__name__: _register(url, topic, kind.__name__) for kind, topic in topics.items()}
 
 
 def registered_inputs(url: str) -> dict[int, str]:

@@ -17,10 +17,10 @@ import msgspec
 DEFAULT_FILE = Path("rapport.toml")
 SECRETS = (
     "server_key", "previous_server_key", "identity_secret", "code_secret", "store", "schema_registry_url",
-    "kafka_sasl_password", "kafka_ssl_key_password",
+    "kafka_sasl_password", "kafka_ssl_key_password", "webhook_secret",
 )  # fmt: skip
 """Never shown; each can stand in a file of its own. Addresses may hold passwords."""
-LISTS = ("allowed_origins", "trusted_proxies")
+LISTS = ("allowed_origins", "trusted_proxies", "webhook_channels")
 """In the environment, with commas between."""
 DEMO_SECRET = "rapport-demo-secret-not-for-vouchers-of-value"
 
@@ -92,6 +92,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Register the schemas there at start and write effects with its ids."""
     outbox: str = ""
     """Folder `deliver` writes vouchers for e-mail and other channels to; "" for `outbox` inside `data`."""
+    outbox_repeats: bool = True
+    """Write a file again if it is not known whether it was written: its name is the same."""
+    webhook_url: str = ""
+    """Where `deliver` posts effects of `webhook_channels`, signed (Standard Webhooks); "" for none."""
+    webhook_secret: str = ""
+    """Signs them: whsec_ and the base64 of 24 to 64 bytes, the same at the receiver."""
+    webhook_channels: tuple[str, ...] = ()
+    """The channels (of tasks: the kinds) the webhook gets, for example ["email"]; the others go to the outbox."""
+    webhook_repeats: bool = True
+    """Post again if no answer came: the receiver knows a repeat by its `webhook-id`. false: park it as uncertain."""
+    delivery_retry_hours: Annotated[int, msgspec.Meta(ge=1, le=480)] = 75
+    """So long a delivery that fails is tried again, ever less often; then it is parked."""
     max_batch: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 5_000
     """Records a worker steps and commits at once, at most."""
     cached_subjects: Annotated[int, msgspec.Meta(ge=0)] = 50_000
@@ -213,6 +225,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             f"prefix = {settings.prefix!r}: braces would break the placement of keys in a Redis Cluster"
         )
+    if settings.webhook_url and not (settings.webhook_secret and settings.webhook_channels):
+        raise SettingsError("webhook_url needs webhook_secret, and webhook_channels: which channels it gets")
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise SettingsError(f"log_level = {settings.log_level!r}: expected DEBUG, INFO, WARNING or ERROR")
 

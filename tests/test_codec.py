@@ -20,7 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.codec import SCHEMAS, TYPES, Codec, Undecodable, local_ids
+from pipeline.codec import LEDGER, SCHEMAS, TYPES, Codec, Undecodable, local_ids
 from pipeline.core.effects import Effect
 from pipeline.core.events import ConsentChange, Event, Product
 
@@ -151,7 +151,7 @@ def test_every_record_and_every_field_is_documented(name: str) -> None:
 
 
 def test_all_that_may_stand_on_the_log_has_a_schema_and_nothing_else_has() -> None:
-    on_the_log = {kind.__name__ for kind in (*typing.get_args(Event), *typing.get_args(Effect))}
+    on_the_log = {kind.__name__ for kind in (*typing.get_args(Event), *typing.get_args(Effect), *LEDGER)}
     files = {file.stem for file in SCHEMAS.glob("*.avsc")}
     assert on_the_log == set(TYPES) == files
 

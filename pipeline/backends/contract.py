@@ -180,6 +180,32 @@ class WorkerLog(Protocol):
         """Leave the group, let go."""
 
 
+class DeliveryLog(Protocol):
+    """One destination's side of the log: which partitions of `deliveries` this process serves, and writing to them
+    behind a fence. One thread uses it."""
+
+    def poll(self) -> tuple[int, ...] | None:
+        """The partitions served from now on, if that changed; None: as before. While partitions are given back
+        `released` (see `Backend.deliveries`) is called from in here. Raises Unavailable."""
+
+    def cursors(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """The offsets that were appended last for these (topic, partition); waits for open transactions of whoever
+        served them before. What was never given, or expired, is not in it. Raises Unavailable."""
+
+    def end(self, partition: int) -> int:
+        """The end of a partition of `deliveries`, open transactions included. Raises Unavailable."""
+
+    def append(self, records: Sequence[NewRecord], cursors: Mapping[tuple[str, int], int]) -> None:
+        """All records and the cursors of (topic, partition), in one transaction. Raises Unavailable: the outcome is
+        unknown, or another process serves the partitions now; `reset`."""
+
+    def reset(self) -> None:
+        """After a failure: a new producer; the next poll names the partitions again. Raises Unavailable."""
+
+    def close(self) -> None:
+        """Give the partitions back, let go."""
+
+
 class Store(Protocol):
     """The state of the subjects: steps 3 and 6."""
 
@@ -263,6 +289,10 @@ class Backend(Protocol):
         Refused."""
 
     def worker(self) -> tuple[WorkerLog, Store]: ...
+    def deliveries(self, destination: str, released: Callable[[], None]) -> DeliveryLog:
+        """What the deliverer of a destination writes with; `released` is called before its partitions go to another
+        process, while it may still append, and must not raise. Raises Refused if only one may be and one is."""
+
     def reader(self) -> Reader: ...
     def keys(self, partition: int) -> Iterator[str]:
         """All subject keys of a partition in byte order (export, fit, comparing)."""

@@ -21,7 +21,7 @@ from pipeline.codec import Codec
 from pipeline.commands.deciding import Deciders, processes_for
 from pipeline.commands.history import progress_bar, put_on_log
 from pipeline.commands.opening import console
-from pipeline.commands.roles import work_until
+from pipeline.commands.roles import deliver_until, work_until
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import ChatPrompt, Voucher, named_reason
@@ -100,7 +100,7 @@ def _live(app: App, port: int, seed: int, seconds: int | None) -> None:
             listening = running.serve(application, app.settings.host, 0)
         address = f"http://{app.settings.host}:{listening}"
         running.thread("work", lambda stop: work_until(app, stop))
-        running.thread("deliver", app.deliverer().run)
+        running.thread("deliver", lambda stop: deliver_until(app, stop))
         running.thread("visitors", lambda stop: _visitors(app.settings, address, seed, stop))
         console.print("\n[bold]Live visitors[/] look around now. Watch, or be one of them:")
         console.print(f"  demo shop  {address}/shop/", soft_wrap=True)

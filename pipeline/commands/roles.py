@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from pipeline.commands.opening import Config, Data, MetricsPort, console, opened
 from pipeline.processors.worker import Worker
 from pipeline.running import Running, signals
 from pipeline.settings import Settings, SettingsError, require
+from pipeline.sinks.deliver import Deliverer
 
 log = logging.getLogger("rapport.roles")
 
@@ -48,7 +50,7 @@ def up(config: Config = None, data: Data = None, host: Host = None, port: Port =
             application = Together(app.collector(), app.measured(running.closing(app.api())))
             listening = running.serve(application, settings.host, settings.port)
             running.thread("work", lambda stop: work_until(app, stop))
-            running.thread("deliver", app.deliverer().run)
+            running.thread("deliver", lambda stop: deliver_until(app, stop))
             begin_heart(app, running, "collect", "serve", "work", "deliver")
             console.print(f"Rapport is up: http://{settings.host}:{listening} (metrics: /metrics)", soft_wrap=True)
             if settings.log:
@@ -98,10 +100,17 @@ def work(config: Config = None, data: Data = None, metrics_port: MetricsPort = W
 
 
 def deliver(config: Config = None, data: Data = None, metrics_port: MetricsPort = DELIVER_PORT) -> None:
-    """Carry out what was decided: vouchers for channels other than the site go to the outbox folder."""
+    """Carry out what was decided, each thing once: to the outbox folder, or to the webhook for its channels.
+
+    What was claimed, sent, put off or given up stands in the ledger (topic `deliveries`). On Kafka, start as many as
+    you like; embedded there is one.
+
+    \b
+    What became of it:  rapport deliveries
+    """
     settings = settings_of(config, data)
     with opened(settings) as app:
-        _alone(app, "deliver", app.deliverer().run, metrics_port)
+        _alone(app, "deliver", lambda stop: deliver_until(app, stop), metrics_port)
 
 
 def relay(config: Config = None, data: Data = None, metrics_port: MetricsPort = RELAY_PORT) -> None:
@@ -149,6 +158,19 @@ def work_until(app: App, stop: threading.Event) -> None:
         worker.run(stop)
     finally:
         worker.close()
+
+
+def deliver_until(app: App, stop: threading.Event) -> None:
+    """The life of all deliverers, a thread each; the first that fails stops all. Raises Refused."""
+    made: list[Deliverer] = []
+    if not once_reachable(stop, lambda: made.extend(app.deliverers())):
+        return
+    with ThreadPoolExecutor(len(made), thread_name_prefix="deliver") as threads:
+        running = [threads.submit(each.run, stop) for each in made]
+        wait(running, return_when=FIRST_EXCEPTION)
+        stop.set()
+    for each in running:
+        each.result()
 
 
 def once_reachable(stop: threading.Event, do: Callable[[], object]) -> bool:

@@ -242,11 +242,11 @@ class BudgetSettled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EffectDelivered(msgspec.Struct, frozen=True, kw_only=True):
-    """To the customer, from a sink: a voucher or prompt reached them (or could not)."""
+    """To the customer, from a sink: a voucher or prompt reached them, may have (UNCERTAIN), or could not."""
 
     effect_id: str
     channel: str
-    outcome: Literal["SENT", "FAILED", "SKIPPED"]
+    outcome: Literal["SENT", "FAILED", "SKIPPED", "UNCERTAIN"]
     reason: str = ""
     source: str = ""
     received_at: int

@@ -9,11 +9,11 @@ from typing import Protocol
 import msgspec
 
 from pipeline.backends.contract import Loaded, LogRecord, Rewrite
-from pipeline.codec import Codec, Undecodable
+from pipeline.codec import Codec, Record, Undecodable
 from pipeline.core import bounds, erasure
-from pipeline.core.effects import Effect, Erasure
+from pipeline.core.effects import Erasure
 from pipeline.core.erasure import Tombstone
-from pipeline.core.events import ErasureRequested, Event, ProfileClaimed, RecordErased
+from pipeline.core.events import ErasureRequested, ProfileClaimed, RecordErased
 from pipeline.core.partition import STAMPED
 
 EVENTS = "events"
@@ -127,7 +127,7 @@ def _erased(record: LogRecord, codec: Codec, left: Erasure | None) -> RecordEras
     return RecordErased(record=name, received_at=0)
 
 
-def _decoded(record: LogRecord, codec: Codec) -> Event | Effect | None:
+def _decoded(record: LogRecord, codec: Codec) -> Record | None:
     try:
         return codec.decode(record.value)
     except Undecodable:

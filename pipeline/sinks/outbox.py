@@ -1,20 +1,16 @@
 """The outbox: a folder of JSON files, one for each effect, that a mailer or a call centre takes away.
 
-`render` is pure; `Outbox` only puts the result into place. A file is named by its effect's id: putting it there
-again changes nothing, and whoever takes files away can tell by the name what it has had.
+`render` is pure; `send` only puts the result into place. A file is named by its effect's id: putting it there again
+changes nothing, and whoever takes files away can tell by the name what it has had.
 """
 
-import re
+import os
+import threading
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from pipeline.core.effects import Message, Task, Voucher
-from pipeline.sinks.positions import sync_folder, write_whole
-
-Deliverable = Voucher | Message | Task
-_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+from pipeline.sinks.destination import Deliverable, Later, Outcome, Sent, as_json, checked_id
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -24,42 +20,62 @@ class Document(msgspec.Struct, frozen=True):
     content: bytes
 
 
-def render(effect: Deliverable) -> Document:
-    """The effect as a file. Raises ValueError if its id can't be a file's name."""
-    kind = type(effect).__name__.lower()
-    values: dict[str, Any] = msgspec.structs.asdict(effect)
-    values["facts"] = msgspec.json.decode(effect.facts or "{}")
-    if isinstance(effect, Message):
-        values["values"] = msgspec.json.decode(effect.values or "{}")
-    content = msgspec.json.format(msgspec.json.encode({"kind": kind, **values}), indent=2)
-    return Document(file_name(effect.id), content + b"\n")
-
-
-def file_name(effect_id: str) -> str:
-    """The name of an effect's file. Raises ValueError for an id no core makes: it could name another place."""
-    if not _ID.fullmatch(effect_id):
-        raise ValueError(f"the id of an effect is {effect_id[:40]!r}: expected letters, digits, - and _")
-    return f"{effect_id}.json"
-
-
 class Outbox:
-    """Implements `pipeline.sinks.deliver.Sink` in `folder`."""
+    """Implements `pipeline.sinks.destination.Destination` in `folder`."""
 
     name = "outbox"
+    at_once = 16
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def send(self, effect: Deliverable) -> None:
-        """Put the file there, whole. Raises OSError, and ValueError for what can't be rendered."""
-        document = render(effect)
-        write_whole(self._folder / document.name, document.content)
+    def render(self, effect: Deliverable) -> Document:
+        """The effect as a file. Raises ValueError if its id can't be a file's name."""
+        return Document(_file_name(effect.id), msgspec.json.format(as_json(effect), indent=2) + b"\n")
+
+    def send(self, request: Document) -> Outcome:
+        """Put the file there, whole."""
+        try:
+            write_whole(self._folder / request.name, request.content)
+        except OSError as problem:
+            return Later(f"the outbox cannot be written: {problem.strerror}")
+        return Sent()
 
     def withdraw(self, effect_id: str) -> bool:
         """Remove the file, if nobody has taken it yet; whether it was there. Raises OSError, ValueError."""
         try:
-            (self._folder / file_name(effect_id)).unlink()
+            (self._folder / _file_name(effect_id)).unlink()
         except FileNotFoundError:
             return False
         sync_folder(self._folder)
         return True
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file so that a reader, even after a power cut, finds the old content or the new, never a part. Raises
+    OSError."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    try:
+        with unfinished.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        unfinished.replace(file)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync_folder(file.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make new, renamed and removed names in the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _file_name(effect_id: str) -> str:
+    return f"{checked_id(effect_id)}.json"

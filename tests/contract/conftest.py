@@ -28,6 +28,9 @@ retention_days = 1
 [topics.vouchers]
 partitions = 1
 retention_days = 1
+[topics.deliveries]
+partitions = 2
+retention_days = 1
 """
 
 

@@ -121,6 +121,7 @@ def test_currency_and_category_are_the_campaign_s_or_the_customer_s(do, spent, b
         ("sent", delivered(ID, "push"), ("sent", "email")),
         ("revoked", delivered(ID, "push"), ("revoked", "email")),
         ("issued", delivered(ID, "push", "FAILED"), ("issued", "email")),
+        ("issued", delivered(ID, "push", "UNCERTAIN"), ("sent", "push")),
         ("issued", delivered("another"), ("issued", "email")),
     ],
 )

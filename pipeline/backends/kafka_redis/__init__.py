@@ -3,8 +3,9 @@
     KafkaRedis("host:9092", "redis://host:6379").worker()
 
 Each file has its part: `cluster` makes Kafka's clients, `topics` creates and identifies, `appender` is what
-producers write with, `log` what a worker polls and publishes with, `sole` what one process at a
-time writes with, `connection` the way to Redis, `keeping` whether it keeps what it is given, `scripts` what
+producers write with, `log` what a worker polls and publishes with, `transactions` how, `deliveries` the same for
+deliverers, `sole` what one process at a time writes with, `connection` the way to Redis, `keeping` whether it keeps
+what it is given, `scripts` what
 runs there atomically, `store` subjects and offsets, `reader` what answers questions, `snapshot` backup and
 restore. The law of them all is the commit contract in `pipeline.backends`.
 """
@@ -12,7 +13,7 @@ restore. The law of them all is the commit contract in `pipeline.backends`.
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.backends.contract import Refused
@@ -20,6 +21,7 @@ from pipeline.backends.kafka_redis import snapshot, topics
 from pipeline.backends.kafka_redis.appender import DELIVERY_TIMEOUT_MS, KafkaAppender
 from pipeline.backends.kafka_redis.cluster import EVENTS, Cluster
 from pipeline.backends.kafka_redis.connection import Connection
+from pipeline.backends.kafka_redis.deliveries import KafkaDeliveryLog
 from pipeline.backends.kafka_redis.log import SESSION_TIMEOUT_MS, KafkaWorkerLog
 from pipeline.backends.kafka_redis.reader import KafkaRedisReader
 from pipeline.backends.kafka_redis.sole import KafkaSoleAppender
@@ -74,9 +76,14 @@ class KafkaRedis:
 
     def worker(self) -> tuple[KafkaWorkerLog, RedisStore]:
         """A new member of the group, and the store."""
-        instance = self._instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-        log = KafkaWorkerLog(self._cluster, instance, session_timeout_ms=self._session_timeout_ms)
+        log = KafkaWorkerLog(self._cluster, self._unique(), session_timeout_ms=self._session_timeout_ms)
         return log, RedisStore(Connection(self._redis_url), self._keys)
+
+    def deliveries(self, destination: str, released: Callable[[], None]) -> KafkaDeliveryLog:
+        """A new member of the destination's group."""
+        return KafkaDeliveryLog(
+            self._cluster, destination, self._unique(), released, session_timeout_ms=self._session_timeout_ms
+        )
 
     def reader(self) -> KafkaRedisReader:
         """What questions are answered with; whoever reads takes one of their own."""
@@ -111,6 +118,9 @@ class KafkaRedis:
     def close(self) -> None:
         """Let its own connections go."""
         self._redis.close()
+
+    def _unique(self) -> str:
+        return self._instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
     def _partitions(self) -> int:
         return topics.topic_partitions(self._cluster, self._cluster.admin(), EVENTS)

@@ -8,7 +8,7 @@ import fcntl
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +16,7 @@ import msgspec
 
 from pipeline.backends.contract import LogRecord, NewRecord, Refused, Unavailable
 from pipeline.backends.sqlite.append import Appended, GroupCommit
+from pipeline.backends.sqlite.deliveries import EmbeddedDeliveries
 from pipeline.backends.sqlite.read import EmbeddedReader
 from pipeline.backends.sqlite.schema import ALL_TABLES, TABLES, connect
 from pipeline.backends.sqlite.work import EVENTS, EmbeddedWork
@@ -93,6 +94,17 @@ class Embedded:
             self.path / LOCK if alone else None,
         )
         return work, work
+
+    def deliveries(self, destination: str, released: Callable[[], None]) -> EmbeddedDeliveries:  # noqa: ARG002
+        """The one deliverer of a destination. Raises Refused if there is one already."""
+        return EmbeddedDeliveries(
+            connect(self.path / FILE),
+            self._count,
+            self._write_lock,
+            self._appended,
+            destination,
+            self.path / f"deliver-{destination}.lock",
+        )
 
     def reader(self) -> EmbeddedReader:
         """A reader for one thread."""

@@ -14,6 +14,10 @@ CREATE TABLE IF NOT EXISTS records (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS published (partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS copied (partition INTEGER PRIMARY KEY, below INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS cursors (
+  destination TEXT, topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL,
+  PRIMARY KEY (destination, topic, partition)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS partitions (
   partition INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, state BLOB NOT NULL, rules BLOB NOT NULL
 );
@@ -22,7 +26,7 @@ CREATE TABLE IF NOT EXISTS subjects (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS timers ON subjects (partition, due, key) WHERE due > 0;
 """
-ALL_TABLES = ("meta", "heads", "records", "published", "copied", "partitions", "subjects")
+ALL_TABLES = ("meta", "heads", "records", "published", "copied", "cursors", "partitions", "subjects")
 BUSY_MS = 10_000
 
 

@@ -47,7 +47,7 @@ class EmbeddedWork:
         appended: Appended,
         lock_path: Path | None,
     ) -> None:
-        self._lock_file = _hold(lock_path) if lock_path else None
+        self._lock_file = hold(lock_path) if lock_path else None
         self._connection = connection
         self._ticks = ticks
         self._partitions = partitions
@@ -330,14 +330,15 @@ class EmbeddedWork:
             self._write_lock.release()
 
 
-def _hold(path: Path) -> IO[str]:
+def hold(path: Path, what: str = "worker") -> IO[str]:
+    """The lock of the one process that may be `what`. Raises Refused."""
     file = path.open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as problem:
         file.close()
         raise Refused(
-            f"another worker runs on {path.parent}: the embedded log has one; stop it, or scale out with"
+            f"another {what} runs on {path.parent}: the embedded log has one; stop it, or scale out with"
             " RAPPORT_LOG=kafka://… and RAPPORT_STORE=redis://…"
         ) from problem
     return file

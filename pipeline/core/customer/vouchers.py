@@ -106,7 +106,8 @@ def step(
 
 
 def _delivered(held: dict[str, Held], event: EffectDelivered) -> None:
-    if event.outcome != "SENT":
+    """What may have reached the customer counts as sent: the promise is kept."""
+    if event.outcome not in ("SENT", "UNCERTAIN"):
         return
     for code, voucher in held.items():
         if voucher.id == event.effect_id and voucher.status == "issued":

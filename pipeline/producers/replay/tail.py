@@ -9,9 +9,8 @@ from collections.abc import Iterator
 import msgspec
 
 from pipeline.backends.contract import LogRecord, Reader, Unavailable
-from pipeline.codec import Codec, Undecodable
-from pipeline.core.effects import Effect
-from pipeline.core.events import Event, ImportEnded, ImportStarted, Tick, Tracked
+from pipeline.codec import Codec, Record, Undecodable
+from pipeline.core.events import ImportEnded, ImportStarted, Tick, Tracked
 from pipeline.core.partition import STAMPED
 
 FIRST_BLOCK = 64
@@ -72,14 +71,14 @@ def _progress(reader: Reader, codec: Codec, partition: int, import_id: str) -> t
     return "", ended
 
 
-def _import_of(record: Event | Effect) -> str:
+def _import_of(record: Record) -> str:
     if isinstance(record, ImportStarted | ImportEnded):
         return record.import_id
     source = record.source if isinstance(record, Tracked) else ""
     return source.removeprefix("import:") if source.startswith("import:") else ""
 
 
-def _backwards(reader: Reader, codec: Codec, partition: int) -> Iterator[Event | Effect]:
+def _backwards(reader: Reader, codec: Codec, partition: int) -> Iterator[Record]:
     """The partition's records, the last one first, read in blocks that double."""
     start = reader.start_offset(TOPIC, partition)
     until, size = reader.end_offset(TOPIC, partition), FIRST_BLOCK

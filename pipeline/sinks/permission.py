@@ -1,0 +1,78 @@
+"""The last look at the customer, in the moment of acting: whether what was permitted when it was decided still is.
+
+Reads the store and nothing else. It never permits what the decision did not rest on; it only takes back.
+"""
+
+import msgspec
+
+from pipeline.backends.contract import Reader
+from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
+from pipeline.core.partition import ActiveRules
+from pipeline.core.rules import Campaign
+from pipeline.sinks.choosing import NotYetError
+from pipeline.sinks.destination import Deliverable, channel_of
+from pipeline.sinks.steps import FORGOTTEN
+
+EVENTS = "events"
+MARKETING = "marketing"
+MAX_WAITING = 10_000
+_rules = msgspec.msgpack.Decoder(ActiveRules)
+_campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
+
+
+class Permission:
+    """Asks the profiles. One thread uses it; the reader is its own."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._awaited: dict[str, int] = {}
+        """By effect: where the store must come before it can be told that the customer is gone."""
+        self._stored_rules = b""
+        self._purposes: dict[str, str] = {}
+
+    def refusal(self, effect: Deliverable) -> str:
+        """Why the customer must not be contacted any more; "": they may. Raises NotYetError while the store has not
+        come to the decision yet (it is being rebuilt), Unavailable."""
+        profile = self._current(effect)
+        if profile is None:
+            return FORGOTTEN
+        if profile.identity.owner:
+            profile = self._profile(profile.identity.owner)[1] or profile
+        allowed = profile.consent.allows(channel_of(effect), self._purpose(effect.campaign))
+        return "consent withdrawn" if allowed is False else ""
+
+    def close(self) -> None:
+        """Let go."""
+        self._reader.close()
+
+    def _current(self, effect: Deliverable) -> Profile | None:
+        """The profile, not older than the decision; None: the customer was forgotten since."""
+        stored, profile = self._profile(effect.customer)
+        if profile is not None and profile.now >= effect.decided_at:
+            self._awaited.pop(effect.id, None)
+            return profile
+        partition = self._reader.partition_of(effect.customer)
+        if effect.id not in self._awaited:
+            if len(self._awaited) >= MAX_WAITING:
+                self._awaited.clear()
+            # The decision's cause stands below: the effect was published after it.
+            self._awaited[effect.id] = self._reader.end_offset(EVENTS, partition)
+        if stored is None or stored < self._awaited[effect.id]:
+            raise NotYetError(f"the store of partition {partition} has not come to the decision yet")
+        del self._awaited[effect.id]
+        return profile
+
+    def _profile(self, key: str) -> tuple[int | None, Profile | None]:
+        stored, state = self._reader.subject(key)
+        found = subjects.decode(key, state) if state else None
+        return stored, found if isinstance(found, Profile) else None
+
+    def _purpose(self, campaign: str) -> str:
+        _, stored = self._reader.stored(0)
+        if stored and stored != self._stored_rules:
+            self._purposes = {
+                each.name: each.contact.purpose for each in _campaigns.decode(_rules.decode(stored).campaigns)
+            }
+            self._stored_rules = stored
+        return self._purposes.get(campaign, MARKETING)

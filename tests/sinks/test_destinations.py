@@ -1,0 +1,128 @@
+"""What every destination is held to, whatever it does: one suite over all of them.
+
+A new destination gets a row in `DESTINATIONS`: how it is made, and how the test sees what it did.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline.core.effects import Task
+from pipeline.sinks.destination import Deliverable, Later, Sent
+from pipeline.sinks.outbox import Outbox
+from pipeline.sinks.webhook import Webhook
+from sinks.receiver import SECRET, Receiver
+from sinks.world import LATER, NOW, mail, message
+
+
+class Seen(msgspec.Struct):
+    """A destination, and the world behind it."""
+
+    destination: Any
+    ids: Callable[[], list[str]]
+    """What is there by now, each as often as whoever it is for would act on it."""
+    content: Callable[[str], dict[str, Any]]
+    breaks: Callable[[], None]
+    """From now on it does not take anything."""
+
+
+@contextmanager
+def outbox(folder: Path) -> Iterator[Seen]:
+    def broken() -> None:
+        (folder / "out").rename(folder / "away")
+        (folder / "out").write_text("no folder")
+
+    yield Seen(
+        Outbox(folder / "out"),
+        lambda: [file.stem for file in (folder / "out").glob("*.json")],
+        lambda effect_id: json.loads((folder / "out" / f"{effect_id}.json").read_bytes()),
+        broken,
+    )
+
+
+@contextmanager
+def webhook(_folder: Path) -> Iterator[Seen]:
+    with Receiver() as receiver:
+
+        def content(effect_id: str) -> dict[str, Any]:
+            data: dict[str, Any] = receiver.body(effect_id)["data"]
+            return data
+
+        def broken() -> None:
+            receiver.answers = lambda _: (503, {})
+
+        # Who receives webhooks acts on each id once; what it refused it has not got.
+        yield Seen(Webhook(receiver.url, SECRET, lambda: NOW), lambda: list(set(receiver.taken)), content, broken)
+
+
+DESTINATIONS = [outbox, webhook]
+
+
+@pytest.fixture(params=DESTINATIONS, ids=lambda make: make.__name__)
+def seen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Seen]:
+    with request.param(tmp_path) as made:
+        yield made
+
+
+TASK = Task(
+    id="task-1", customer="u:ada", campaign="c", occasion="o", kind="call", instructions="Call them", reason="r",
+    facts='{"orders":2}', decided_at=NOW, not_after=LATER,
+)  # fmt: skip
+EFFECTS: list[Deliverable] = [mail(1), message(1, values='{"name":"Ada"}'), TASK]
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: type(effect).__name__)
+def test_what_is_sent_arrives_with_all_its_fields(seen: Seen, effect: Deliverable) -> None:
+    assert seen.destination.send(seen.destination.render(effect)) == Sent()
+    assert seen.ids() == [effect.id]
+    found = seen.content(effect.id)
+    expected = msgspec.structs.asdict(effect)
+    expected |= {name: json.loads(expected[name]) for name in ("facts", "values") if name in expected}
+    assert found == {"kind": type(effect).__name__.lower(), **expected}
+
+
+def test_rendering_is_pure(seen: Seen) -> None:
+    assert seen.destination.render(mail(1)) == seen.destination.render(mail(1))
+    assert seen.ids() == []
+
+
+def test_the_same_again_is_the_same_for_whoever_receives_it(seen: Seen) -> None:
+    for _ in range(3):
+        assert seen.destination.send(seen.destination.render(mail(1))) == Sent()
+    assert seen.ids() == ["voucher-1"]
+
+
+def test_what_cannot_be_taken_now_is_said_to_be_tried_later(seen: Seen) -> None:
+    seen.destination.send(seen.destination.render(mail(1)))
+    seen.breaks()
+    outcome = seen.destination.send(seen.destination.render(mail(2)))
+    assert isinstance(outcome, Later)
+    assert outcome.reason
+
+
+@pytest.mark.parametrize("bad", ["", "../evil", "a/b", "a\nb", "x" * 200, "naïve"])
+def test_an_id_no_core_makes_is_refused(seen: Seen, bad: str) -> None:
+    with pytest.raises(ValueError, match="the id of an effect"):
+        seen.destination.render(mail(1, id=bad))
+    with pytest.raises(ValueError, match="the id of an effect"):
+        seen.destination.withdraw(bad)
+
+
+def test_taking_back_says_whether_it_could(seen: Seen) -> None:
+    seen.destination.send(seen.destination.render(mail(1)))
+    was_there = seen.destination.withdraw("voucher-1")
+    assert seen.ids() == ([] if was_there else ["voucher-1"])
+    assert not seen.destination.withdraw("voucher-1")
+    assert not seen.destination.withdraw("never-sent")
+
+
+def test_its_name_is_a_label_and_a_lock_and_a_group(seen: Seen) -> None:
+    assert seen.destination.name.replace("-", "").isalnum()
+    assert 1 <= seen.destination.at_once <= 1_000
