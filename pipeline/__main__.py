@@ -9,7 +9,7 @@ import typer
 from pipeline import __version__
 from pipeline.backends.contract import Refused, Unavailable
 from pipeline.campaigns import CampaignError
-from pipeline.commands import dead_letters, demo, history, keeping, looking, roles
+from pipeline.commands import campaigns, dead_letters, demo, history, keeping, looking, roles
 from pipeline.producers.replay.rows import BadFileError, BadValueError
 from pipeline.producers.replay.writing import LogNewerError
 from pipeline.settings import SettingsError
@@ -56,7 +56,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in COMMANDS:
     app.command()(command)
-app.add_typer(keeping.campaigns_app, name="campaigns")
+app.add_typer(campaigns.campaigns_app, name="campaigns")
 app.add_typer(dead_letters.dead_letters_app, name="dead-letters")
 
 

@@ -115,6 +115,33 @@ class _ErasureCounts:
         )
 
 
+class _BudgetGauges:
+    """What is left of the campaigns' budgets."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._vouchers = Gauge(
+            "rapport_budget_left",
+            "Vouchers that a campaign with a budget may still give.",
+            ["campaign"],
+            registry=registry,
+        )
+        self._cents = Gauge(
+            "rapport_budget_left_cents",
+            "What they may be worth together, in minor units.",
+            ["campaign"],
+            registry=registry,
+        )
+
+    def set(self, remains: Sequence[tuple[str, int | None, int | None]]) -> None:
+        """These and no others: another worker may have the rest now, or a limit is gone."""
+        self._vouchers.clear()
+        self._cents.clear()
+        for campaign, vouchers, cents in remains:
+            for gauge, left in ((self._vouchers, vouchers), (self._cents, cents)):
+                if left is not None:
+                    gauge.labels(campaign).set(left)
+
+
 class WorkerMeasures:
     """Implements `pipeline.processors.measures.Measures`."""
 
@@ -170,6 +197,7 @@ class WorkerMeasures:
         )
         self._waiting = Gauge("rapport_worker_waiting", "1: waits until log and store answer.", registry=registry)
         self._erasures = _ErasureCounts(registry)
+        self._budgets = _BudgetGauges(registry)
         self.trigger_seconds = Histogram(
             "rapport_event_to_trigger_seconds",
             "From an event's arrival (or a timer's moment) to its trigger on the log.",
@@ -198,6 +226,7 @@ class WorkerMeasures:
         self._owned.set(len(partitions))
         for gauge in (self._lag, self._clock, self._last, self._timers, self._overdue, self._stopped):
             gauge.clear()
+        self._budgets.set(())
         for number in partitions:
             self.stopped(number, False)
 
@@ -220,6 +249,10 @@ class WorkerMeasures:
         """So many timers wait, and the earliest is so late."""
         self._timers.labels(str(partition)).set(pending)
         self._overdue.labels(str(partition)).set(overdue_ms / 1000)
+
+    def budgets(self, remains: Sequence[tuple[str, int | None, int | None]]) -> None:
+        """What is left of them."""
+        self._budgets.set(remains)
 
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
         """Effects are out."""

@@ -23,3 +23,21 @@ def test_a_decision_is_counted_by_its_named_reason() -> None:
         measures.decided([decision], 1)
     counted = [line for line in exposition(registry).decode().splitlines() if "rapport_decisions_total{" in line]
     assert counted == ['rapport_decisions_total{campaign="win-back",outcome="TAKEN",reason="lapsed"} 2.0']
+
+
+def test_what_is_left_of_budgets_replaces_what_was() -> None:
+    registry = new_registry()
+    measures = WorkerMeasures(registry)
+
+    def shown() -> list[str]:
+        return [line for line in exposition(registry).decode().splitlines() if line.startswith("rapport_budget")]
+
+    measures.budgets([("win-back", 7, None), ("thanks", None, 900)])
+    assert shown() == [
+        'rapport_budget_left{campaign="win-back"} 7.0',
+        'rapport_budget_left_cents{campaign="thanks"} 900.0',
+    ]
+    measures.budgets([("win-back", 6, None)])
+    assert shown() == ['rapport_budget_left{campaign="win-back"} 6.0']
+    measures.owned([1])
+    assert shown() == []

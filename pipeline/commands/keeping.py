@@ -1,4 +1,4 @@
-"""`init`, `campaigns publish`, `backup`, `restore`: setting up and keeping safe."""
+"""`init`, `backup`, `restore`: setting up and keeping safe."""
 
 import secrets
 from pathlib import Path
@@ -6,12 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline import campaigns as campaign_files
-from pipeline.app import publish_campaigns
 from pipeline.commands.opening import Config, Data, console, opened, settings_of, write_line
 from pipeline.settings import DEFAULT_FILE, SettingsError
-
-campaigns_app = typer.Typer(help="Campaign files.", no_args_is_help=True)
 
 TEMPLATE = """\
 # Settings of Rapport. Every one can also be set in the environment (RAPPORT_WRITE_KEY, …), which goes before this
@@ -59,17 +55,6 @@ def init(
     console.print(f"Wrote {file}. Put this into your pages:\n")
     write_line(SNIPPET.format(host=settings.host, port=settings.port, write_key=settings.write_key))
     console.print("\nThen start everything with: rapport up")
-
-
-@campaigns_app.command()
-def publish(config: Config = None, data: Data = None) -> None:
-    """Check the campaign files and put them in force: every customer is looked at again."""
-    settings = settings_of(config, data)
-    folder = Path(settings.campaigns)
-    with opened(settings) as app:
-        version = publish_campaigns(app, folder, only_if_changed=False)
-    count = len(campaign_files.load(folder))
-    console.print(f"Published {count} campaigns of {folder} as version {version}.")
 
 
 def backup(

@@ -80,6 +80,14 @@ def due(state: BudgetState) -> int:
     return state.ask_at
 
 
+def left(state: BudgetState | None, budget: Budget) -> tuple[int | None, int | None]:
+    """How many vouchers, and how much in minor units, may still be asked for; None: that has no limit."""
+    state = state or BudgetState("", 0)
+    vouchers = max(budget.vouchers - state.spent - len(state.open), 0) if budget.vouchers else None
+    taken_cents = state.spent_cents + state.reserved_cents
+    return vouchers, max(budget.amount_cents - taken_cents, 0) if budget.amount_cents else None
+
+
 def _requested(
     state: BudgetState, event: BudgetRequested, now: int, rules: Rules
 ) -> tuple[BudgetState, Sequence[Output]]:

@@ -29,6 +29,10 @@ class Measures(Protocol):
     def timers(self, partition: int, pending: int, overdue_ms: int) -> None:
         """So many timers of the partition wait; the earliest should have fired so long ago by wall time."""
 
+    def budgets(self, remains: Sequence[tuple[str, int | None, int | None]]) -> None:
+        """What is left of the budgets that stand in owned partitions: campaign, vouchers, minor units (None: that has
+        no limit)."""
+
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:
         """These effects are published and their causes committed."""
 
@@ -59,6 +63,9 @@ class Unmeasured:
         """Not counted."""
 
     def timers(self, partition: int, pending: int, overdue_ms: int) -> None:
+        """Not counted."""
+
+    def budgets(self, remains: Sequence[tuple[str, int | None, int | None]]) -> None:
         """Not counted."""
 
     def decided(self, effects: Sequence[Effect], now_ms: int) -> None:

@@ -127,6 +127,11 @@ class PartitionRun:
             self._fire_timers(cause, load, outbox)
         self.offset = next_offset
 
+    @property
+    def rules(self) -> Rules:
+        """What is in force here now."""
+        return self._rules
+
     def more_to_do(self) -> bool:
         """Whether a sweep or due timers wait for a record; also of one that was just recovered."""
         return self.state.sweep_after is not None or self.timers.waiting(law.timers_until(self.state))

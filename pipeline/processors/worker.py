@@ -26,6 +26,7 @@ from pipeline.backends.contract import (
 from pipeline.codec import Codec
 from pipeline.core.events import Continue, Tick
 from pipeline.core.partition import CORE_VERSION, FIRES_AFTER_MS, MAX_JUMP_MS, ActiveRules, PartitionState, rules_of
+from pipeline.processors.budgets import budgets_left
 from pipeline.processors.measures import Measures
 from pipeline.processors.outbox import EVENTS, Outbox
 from pipeline.processors.recovery import start_offset
@@ -319,6 +320,10 @@ class Worker:
                 due = self._store.next_timer(number) or now
                 overdue_ms = max(0, now - due - FIRES_AFTER_MS)
                 self._measures.timers(number, self._store.pending_timers(number), overdue_ms)
+            runs = self._runs.items()
+            self._measures.budgets(
+                [found for number, run in runs for found in budgets_left(self._store, number, run.rules)]
+            )
 
     @staticmethod
     def _is_live(run: PartitionRun) -> bool:

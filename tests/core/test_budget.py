@@ -187,3 +187,19 @@ def test_whatever_is_asked_and_settled_in_whatever_order_the_limit_holds(moves, 
         assert len(state.waiting) <= len(state.open)
         if state.waiting:
             assert state.spent + len(state.open) == limit
+
+
+@pytest.mark.parametrize(
+    ("limits", "remains"),
+    [
+        ({}, (None, None)),
+        ({"vouchers": 5}, (3, None)),
+        ({"vouchers": 1}, (0, None)),
+        ({"amount_cents": 900}, (None, 400)),
+        ({"vouchers": 2, "amount_cents": 400}, (0, 0)),
+    ],
+)
+def test_what_is_left_is_what_is_neither_spent_nor_reserved(limits, remains):
+    state, _ = told(asks("a", 300), asks("b", 200), settles("a"))
+    assert budget.left(state, Budget(**limits)) == remains
+    assert budget.left(None, Budget(vouchers=5)) == (5, None)

@@ -1,15 +1,23 @@
 """What a worker adds to the log of itself: a second voice for the time, and whatever was lost on the way, again."""
 
+from collections.abc import Sequence
+
 import msgspec
 import pytest
 from simulation.memory import EVENTS, MemoryLog, MemoryStore, MemoryWork
-from simulation.test_simulation import CODEC, never, rules
+from simulation.test_simulation import CODEC, LIMITS, never, rules
 
 from pipeline.backends.contract import NewRecord
 from pipeline.core import partition as law
-from pipeline.core.events import Clickstream, Continue, Heartbeat, Tick
+from pipeline.core.events import BudgetRequested, Clickstream, Continue, Heartbeat, Tick
 from pipeline.processors.measures import Unmeasured
-from pipeline.processors.worker import CONTINUE_AGAIN_AFTER_MS, TICK_AT_LEAST_EVERY_MS, Worker, WorkerOptions
+from pipeline.processors.worker import (
+    CONTINUE_AGAIN_AFTER_MS,
+    COUNT_TIMERS_EVERY_MS,
+    TICK_AT_LEAST_EVERY_MS,
+    Worker,
+    WorkerOptions,
+)
 
 NOON = 1_800_000_000_000
 HOUR = 3_600_000
@@ -159,3 +167,28 @@ def test_a_sweep_s_pages_are_the_same_however_the_log_is_cut_when_somebody_is_fo
             pass
         ends.append(sweep(store))
     assert ends == ["u:u1", "u:u1"]
+
+
+class Noted(Unmeasured):
+    """Remembers what was said of budgets."""
+
+    remains: Sequence[tuple[str, int | None, int | None]] = ()
+
+    def budgets(self, remains: Sequence[tuple[str, int | None, int | None]]) -> None:
+        """The last word."""
+        self.remains = remains
+
+
+def test_what_is_left_of_budgets_is_measured_again_and_again() -> None:
+    log, store, hands, noted = MemoryLog(1), MemoryStore(), Hands(), Noted()
+    work = MemoryWork(log, store, never, lambda: 100)
+    running = Worker(work, work, CODEC, WorkerOptions(code_secret=b"s", source="work@one"), lambda: hands.now, noted)
+    running.turn(0)
+    log.append([record for record in rules(1) if record.partition == 0])
+    running.turn(0)
+    assert list(noted.remains) == []
+    asked = BudgetRequested(id="i", campaign="win-back", customer="u:ann", cents=0, received_at=NOON)
+    log.append([NewRecord(EVENTS, b"m:win-back", CODEC.encode(asked), partition=0)])
+    hands.now += COUNT_TIMERS_EVERY_MS
+    running.turn(0)
+    assert list(noted.remains) == [("win-back", LIMITS[1] - 1, None)]
