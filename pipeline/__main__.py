@@ -9,7 +9,7 @@ import typer
 from pipeline import __version__
 from pipeline.backends.contract import Refused, Unavailable
 from pipeline.campaigns import CampaignError
-from pipeline.commands import campaigns, dead_letters, demo, history, keeping, looking, roles
+from pipeline.commands import campaigns, dead_letters, demo, history, keeping, looking, people, roles
 from pipeline.producers.replay.rows import BadFileError, BadValueError
 from pipeline.producers.replay.writing import LogNewerError
 from pipeline.settings import SettingsError
@@ -53,6 +53,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     looking.doctor,
     keeping.backup,
     keeping.restore,
+    people.export,
+    people.erase,
 )
 for command in COMMANDS:
     app.command()(command)

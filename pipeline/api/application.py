@@ -16,10 +16,12 @@ from pipeline.api.answers import Refused, answer_http, answer_refused, answer_un
 from pipeline.api.census import Census
 from pipeline.api.counting import Counts, LogCounts
 from pipeline.api.feed import Feed
+from pipeline.api.guard import ErasureGuard
 from pipeline.api.health import Problems, backend_problems, health_routes
 from pipeline.api.hub import Hub
 from pipeline.api.messages import item_of
 from pipeline.api.options import ApiOptions
+from pipeline.api.persons import Persons
 from pipeline.api.questions import Questions, tell
 from pipeline.api.records import Records
 from pipeline.api.redeeming import Redemptions
@@ -63,7 +65,7 @@ class Api:
         if not options.stream_secret:
             raise ValueError("stream_secret is empty: set one, or anybody could sign tokens of the site stream")
         self._clock = clock
-        self._questions = Questions(open_reader)
+        self._questions = Questions(open_reader, ErasureGuard(codec))
         self._hub = Hub(options.max_streams)
         log_counts = LogCounts(codec)
         census = Census()
@@ -76,11 +78,16 @@ class Api:
         redemptions = Redemptions(self._questions, appender, codec, clock, options.source, options.answer_seconds)
         access = ServerAccess(options.server_keys, options.write_keys, options.limits)
         records = Records(access, self._questions, redemptions, clock, options.limits)
+        persons = Persons(
+            access, self._questions, open_reader, appender, codec, clock, options.source, options.answer_seconds
+        )
         site_stream = SiteStream(options, self._hub, self._questions, reports, clock)
         shop = Shop(options, redemptions, appender, codec, clock) if options.shop else None
         self._app = Starlette(
             routes=[
+                Route("/v1/customers/{id:path}/export", persons.export),
                 Route("/v1/customers/{id:path}", records.customer),
+                Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
                 Route("/v1/vouchers/{code}", records.voucher),
                 Route("/v1/vouchers/{code}/redeem", records.redeem, methods=["POST"]),
                 Route("/v1/stream", self._standing(site_stream)),

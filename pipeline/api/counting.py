@@ -12,6 +12,7 @@ import msgspec
 from pipeline.backends.contract import Reader
 from pipeline.codec import Codec, Undecodable
 from pipeline.core.effects import ChatPrompt, Voucher
+from pipeline.core.events import RecordErased
 from pipeline.core.partition import PartitionState
 
 Counts = Mapping[str, int]
@@ -48,7 +49,9 @@ class LogCounts:
                 effect = self._codec.decode(record.value)
             except Undecodable:
                 continue  # the tail says so
-            self._found[NAMES[topic]] += isinstance(effect, COUNTED[topic])
+            kind = COUNTED[topic]
+            was_one = isinstance(effect, RecordErased) and effect.was == kind.__name__  # totals stay
+            self._found[NAMES[topic]] += was_one or isinstance(effect, kind)
 
 
 def _events(reader: Reader, partition: int) -> int:

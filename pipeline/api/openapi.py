@@ -24,7 +24,7 @@ _ERRORS = {
     "401": "no key, token or address, or a wrong or expired one",
     "403": "the public write key: it opens nothing here",
     "404": "unknown",
-    "409": "redeemed for another order already",
+    "409": "redeemed for another order already; or a browser that belongs to a person",
     "410": "expired, or withdrawn",
     "413": "the body is too large",
     "422": "the order does not meet the voucher's conditions; the message says which",
@@ -61,7 +61,8 @@ def _document() -> Json:
         },
         "security": [{"basic": []}, {"bearer": []}],
         "paths": {
-            "/v1/customers/{id}": {"get": _customer()},
+            "/v1/customers/{id}": {"get": _customer(), "delete": _erase()},
+            "/v1/customers/{id}/export": {"get": _export()},
             "/v1/vouchers/{code}": {"get": _voucher()},
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
             "/v1/stream": {"get": _stream()},
@@ -86,13 +87,48 @@ def _document() -> Json:
 
 
 def _customer() -> Json:
-    words = "A user id, or `u:` or `a:` with the id of a person or a browser."
     return {
         "operationId": "getCustomer",
         "summary": "All that is known of a customer, with every decision and its reason.",
-        "parameters": [_parameter("id", words)],
+        "parameters": [_parameter("id", _ID)],
         "responses": {
             "200": _shown("The profile.", customer_view(CUSTOMER)),
+            **_refused("401", "403", "404", "503"),
+        },
+    }
+
+
+def _erase() -> Json:
+    told = {"erased": True, "request_id": "9e107d9d372bb6826bd81d3542a419d6", "browsers": 1, "vouchers": 1}
+    return {
+        "operationId": "eraseCustomer",
+        "summary": "Erase a person with their browsers and vouchers, or a browser that is nobody's. Later events of"
+        " theirs are dropped; only an identify with the server key, sent later, makes them known again.",
+        "parameters": [_parameter("id", _ID)],
+        "responses": {
+            "200": _shown("Erased; their browsers and vouchers follow at once.", told),
+            **_refused("401", "403", "404", "409", "503"),
+        },
+    }
+
+
+def _export() -> Json:
+    example = {
+        "version": 1,
+        "exported_at": AT,
+        "id": CUSTOMER.key,
+        "profile": customer_view(CUSTOMER),
+        "browsers": [{"id": "a:browser", "profile": None}],
+        "vouchers": [voucher_view(VOUCHER, AT)],
+        "records": [],
+    }
+    return {
+        "operationId": "exportCustomer",
+        "summary": "Everything that is kept about a person: profile with all orders, browsers, vouchers, and every"
+        " record the log still has. Streamed; a document that is cut off is no JSON.",
+        "parameters": [_parameter("id", _ID)],
+        "responses": {
+            "200": _shown("The document.", example),
             **_refused("401", "403", "404", "503"),
         },
     }
@@ -152,6 +188,7 @@ def _feed(words: str, kind: str) -> Json:
     }
 
 
+_ID = "A user id, or `u:` or `a:` with the id of a person or a browser."
 _CODE = "The voucher's code as it was typed: case and hyphens don't matter, O is 0, I and L are 1."
 
 

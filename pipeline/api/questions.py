@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from pipeline.api.guard import ErasureGuard
 from pipeline.backends.contract import Appender, NewRecord, Position, Reader, Unavailable
 
 THREADS = 4
@@ -24,8 +25,9 @@ _Waiter = tuple[int, asyncio.Future[None]]
 class Questions:
     """Questions to readers; each thread has its own reader."""
 
-    def __init__(self, open_reader: Callable[[], Reader]) -> None:
+    def __init__(self, open_reader: Callable[[], Reader], guard: ErasureGuard) -> None:
         self._open_reader = open_reader
+        self._guard = guard
         self._pool = ThreadPoolExecutor(THREADS, "api-reader")
         self._own = threading.local()
         self._readers: list[Reader] = []
@@ -40,8 +42,8 @@ class Questions:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, question)
 
     async def state(self, key: str) -> bytes | None:
-        """The stored state of a subject. Raises Unavailable."""
-        return (await self.ask(lambda reader: reader.subject(key)))[1]
+        """The stored state of a subject, None also for somebody erased. Raises Unavailable."""
+        return await self.ask(lambda reader: self._guard.state(reader, key))
 
     async def state_after(self, key: str, position: Position) -> bytes | None:
         """The state once the record at `position` is in it; waits as long as that takes (bound it with a timeout).

@@ -43,7 +43,7 @@ class Records:
         stored = await self._questions.state(key) if len(key) <= LONGEST_ID else None
         profile = subjects.decode(key, stored) if stored else None
         if not isinstance(profile, Profile):
-            raise Refused(404, "unknown_customer", "nobody is known by this id; browsers are asked for as `a:…`")
+            raise unknown_customer()
         return json_answer(200, customer_view(profile, self._clock()))
 
     async def voucher(self, request: Request) -> Response:
@@ -73,6 +73,11 @@ class Records:
             if refused.status == 404:
                 self._limits.unknown_codes.take(guesser)
             raise
+
+
+def unknown_customer() -> Refused:
+    """404."""
+    return Refused(404, "unknown_customer", "nobody is known by this id; browsers are asked for as `a:…`")
 
 
 def subject_key(customer_id: str) -> str:

@@ -18,8 +18,9 @@ LAST_ORDERS = 50
 Json = dict[str, Any]
 
 
-def customer_view(profile: Profile, now: int | None = None) -> Json:
-    """The customer; `now` (epoch ms) only decides which vouchers have expired, None takes the profile's own time."""
+def customer_view(profile: Profile, now: int | None = None, *, last_orders: int | None = LAST_ORDERS) -> Json:
+    """The customer; `now` (epoch ms) only decides which vouchers have expired, None takes the profile's own time.
+    At most `last_orders` orders are listed; None: all."""
     at = profile.now if now is None else now
     stage = profile.lifecycle
     return {
@@ -33,7 +34,7 @@ def customer_view(profile: Profile, now: int | None = None) -> Json:
         "identity": _identity(profile),
         "consent": _consent(profile),
         "activity": _activity(profile),
-        "purchases": _purchases(profile),
+        "purchases": _purchases(profile, last_orders),
         "lapse": _lapse(profile),
         "vouchers": _vouchers(profile, at),
         "decisions": _decisions(profile),
@@ -138,9 +139,10 @@ def _activity(profile: Profile) -> Json:
     }
 
 
-def _purchases(profile: Profile) -> Json:
+def _purchases(profile: Profile, last_orders: int | None) -> Json:
     purchases = profile.purchases
     in_order = sorted(purchases.orders.items(), key=lambda item: (item[1].at, item[0]))
+    listed = in_order if last_orders is None else in_order[-last_orders:]
     return {
         "orders": purchases.count,
         "spend_cents": dict(purchases.spend_cents),
@@ -149,7 +151,7 @@ def _purchases(profile: Profile) -> Json:
         "last_order_at": purchases.last_at,
         "last_order_id": purchases.last_order_id,
         "untrusted_orders": purchases.untrusted,
-        "last_orders": [_order(order_id, order) for order_id, order in in_order[-LAST_ORDERS:]],
+        "last_orders": [_order(order_id, order) for order_id, order in listed],
     }
 
 

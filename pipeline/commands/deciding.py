@@ -204,6 +204,11 @@ def undecided(app: App) -> int:
         reader.close()
 
 
+def is_decided(reader: Reader, number: int, end: int) -> bool:
+    """Whether the workers have come so far in a partition."""
+    return not _undecided_records(reader, number, reader.stored(number)[0] or 0, end)
+
+
 def _undecided_records(reader: Reader, number: int, stored: int, end: int) -> bool:
     """Whether a record stands between the two: on Kafka, transactions leave offsets behind that are no records."""
     if stored >= end:

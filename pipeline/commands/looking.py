@@ -8,21 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.table import Table
 
 from pipeline import campaigns as campaign_files
+from pipeline.api.described import described
 from pipeline.api.view import customer_view
 from pipeline.app import App, active_rules, codec_of, open_backend, wall_ms
 from pipeline.backends.contract import LogRecord, Reader, Unavailable
 from pipeline.backends.reading import blocks
-from pipeline.codec import Codec, Undecodable
 from pipeline.commands.opening import Config, Data, console, opened, settings_of, write_line
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import TOPIC_OF
-from pipeline.core.events import Tracked
+from pipeline.core.events import RecordErased
+from pipeline.erased import ErasureFilter, ErasureList
 from pipeline.settings import SettingsError, require
 
 BLOCK = 1_000
@@ -95,7 +95,7 @@ def log(
 ) -> None:
     """Print a topic's records: all there are, or with --follow the new ones.
 
-    A message the log holds twice (sent again after a crash) is shown once.
+    A message the log holds twice (sent again after a crash) is shown once; who was erased is not shown.
 
     \b
     Every voucher so far:       rapport log vouchers
@@ -109,8 +109,13 @@ def log(
     codec = codec_of(settings)
     shown: set[tuple[str, str]] = set()
     try:
+        erased = ErasureFilter(ErasureList(codec).refresh(reader), codec)
         for record in _records(reader, topic, from_start=from_beginning or not follow, follow=follow):
+            if erased.hides(record):
+                continue
             line = described(record, codec)
+            if line.get("record") == RecordErased.__name__ and not all_records:
+                continue
             if not all_records and topic == "events":
                 identity = (line["customer"], line.get("message_id", ""))
                 if "message_id" not in line or identity in shown:
@@ -145,31 +150,6 @@ def _records(reader: Reader, topic: str, *, from_start: bool, follow: bool) -> I
 def _partition(reader: Reader, topic: str, number: int, end: int) -> Iterator[LogRecord]:
     for records, _ in blocks(reader, topic, number, reader.start_offset(topic, number), end):
         yield from records
-
-
-def described(record: LogRecord, codec: Codec) -> dict[str, Any]:
-    """One record as a JSON object: where it stands, whose it is, and its own fields."""
-    line: dict[str, Any] = {"id": f"{record.topic}-{record.partition}-{record.offset}"}
-    line["customer"] = record.key.decode("utf-8", "replace")
-    try:
-        decoded = codec.decode(record.value)
-    except Undecodable as problem:
-        return {**line, "undecodable": str(problem), "value": record.value.hex()}
-    fields = json.loads(msgspec.json.encode(decoded))
-    for name in ("properties", "context", "facts", "values"):
-        if isinstance(fields.get(name), str):
-            fields[name] = json.loads(fields[name] or "{}")
-    for name in ("campaigns", "model"):
-        if isinstance(getattr(decoded, name, None), bytes):
-            fields[name] = json.loads(getattr(decoded, name))
-    if isinstance(decoded, Tracked):
-        line["id"] = decoded.message_id
-    line["record"] = type(decoded).__name__
-    customer = line["customer"]
-    line.update(fields)
-    line["customer"] = fields.get("customer", customer)
-    line["partition"], line["offset"] = record.partition, record.offset
-    return line
 
 
 def _in_words(line: dict[str, Any]) -> str:

@@ -68,10 +68,17 @@ def passed_on(key: str, state: object, request: ErasureRequested) -> Sequence[Se
     """To whom else the request goes: the browsers and vouchers of a person or browser."""
     if not isinstance(state, Profile):
         return ()
-    browsers = [f"a:{anonymous_id}" for anonymous_id in state.identity.browsers]
-    codes = dict.fromkeys((*state.vouchers.held, *state.vouchers.former))
-    linked = [*browsers, *(voucher_key(code) for code in codes)]
-    return [Send(to, replace(request, owner=key)) for to in linked]
+    return [Send(to, replace(request, owner=key)) for to in (*browsers_of(state), *vouchers_of(state))]
+
+
+def browsers_of(profile: Profile) -> list[str]:
+    """The subjects of the browsers a person was seen on, whoever they belong to."""
+    return [f"a:{anonymous_id}" for anonymous_id in profile.identity.browsers]
+
+
+def vouchers_of(profile: Profile) -> list[str]:
+    """The subjects of all vouchers the person or browser was given."""
+    return [voucher_key(code) for code in dict.fromkeys((*profile.vouchers.held, *profile.vouchers.former))]
 
 
 def called_back(key: str, tombstone: Tombstone, salt: bytes, event: Event) -> Sequence[Send]:

@@ -268,7 +268,7 @@ class ErasureRequested(msgspec.Struct, frozen=True, kw_only=True):
 class RecordErased(msgspec.Struct, frozen=True, kw_only=True):
     """In the place of a record about an erased person, on a log that can be rewritten; its key is empty."""
 
-    record: str
+    was: str
     """The type the record had; "" if it could not be decoded."""
     tombstone: str = ""
     """Where the record was the erasure itself: the salted hash of the subject's key; else ""."""

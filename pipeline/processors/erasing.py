@@ -9,12 +9,12 @@ from typing import Protocol
 import msgspec
 
 from pipeline.backends.contract import Loaded, LogRecord, Rewrite
-from pipeline.codec import Codec, Record, Undecodable
-from pipeline.core import bounds, erasure
+from pipeline.codec import Codec
+from pipeline.core import erasure
 from pipeline.core.effects import Erasure
 from pipeline.core.erasure import Tombstone
-from pipeline.core.events import ErasureRequested, ProfileClaimed, RecordErased
-from pipeline.core.partition import STAMPED
+from pipeline.core.events import ErasureRequested, ProfileClaimed
+from pipeline.erased import decoded, erased_record, nobody_of
 
 EVENTS = "events"
 
@@ -72,7 +72,7 @@ class Erasures:
         """The subject stays, but nobody is to read from its records who the person was."""
         self.rewrite.offsets.add(record.offset)
         self.rewrite.keys[record.key] = record.offset + 1
-        self._claims[record.key] = request.owner, f"u:~{erasure.tombstone_of(salt, request.owner)}"
+        self._claims[record.key] = request.owner, nobody_of(salt, request.owner)
 
     def entomb(self, tombstone: str, salt: bytes, entry: Tombstone, key: bytes = b"") -> Erasure:
         """Put up a tombstone, of the subject `key` if that is still said; what goes on the list."""
@@ -101,34 +101,9 @@ class Erasures:
         on_events = record.topic == EVENTS
         below = self._forgotten.get(record.key, 0)
         if (on_events and record.offset in self.rewrite.offsets) or (record.offset < below if on_events else below):
-            return b"", codec.encode(_erased(record, codec, self._left.get(record.key)))
+            return b"", codec.encode(erased_record(record, codec, self._left.get(record.key)))
         claimant, nobody = self._claims.get(record.key, ("", ""))
-        event = _decoded(record, codec) if claimant else None
+        event = decoded(record, codec) if claimant else None
         if isinstance(event, ProfileClaimed) and event.claimant == claimant:
             return record.key, codec.encode(msgspec.structs.replace(event, claimant=nobody))
-        return None
-
-
-def _erased(record: LogRecord, codec: Codec, left: Erasure | None) -> RecordErased:
-    """What stays: enough for every other subject to come out the same when the log is decided again."""
-    event = _decoded(record, codec)
-    name = "" if event is None else type(event).__name__
-    if left is not None and isinstance(event, ErasureRequested):
-        return RecordErased(
-            record=name,
-            tombstone=left.tombstone,
-            salt=left.salt,
-            request_id=left.request_id,
-            source=event.source,
-            received_at=event.received_at,
-        )
-    if isinstance(event, STAMPED) and not bounds.fault(event):
-        return RecordErased(record=name, source=event.source, received_at=event.received_at)
-    return RecordErased(record=name, received_at=0)
-
-
-def _decoded(record: LogRecord, codec: Codec) -> Record | None:
-    try:
-        return codec.decode(record.value)
-    except Undecodable:
         return None

@@ -105,7 +105,7 @@ def test_what_is_not_there_is_404_in_words(idle: Running, path: str) -> None:
 
 
 def test_a_wrong_method_says_so(idle: Running) -> None:
-    answer = idle.client.delete("/v1/customers/ada")
+    answer = idle.client.put("/v1/customers/ada")
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
 
 

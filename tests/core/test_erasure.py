@@ -141,9 +141,9 @@ def test_a_partition_keeps_its_first_salt() -> None:
     [
         (REQUEST, ""),
         (but(REQUEST, salt=b""), "a salt of 0 bytes: expected 16"),
-        (RecordErased(record="Clickstream", received_at=T0), ""),
-        (RecordErased(record="", tombstone="ab", salt=SALT * 5, received_at=T0), "a salt of 80 bytes: expected 16"),
-        (RecordErased(record="", tombstone="ab", salt=SALT, received_at=T0), ""),
+        (RecordErased(was="Clickstream", received_at=T0), ""),
+        (RecordErased(was="", tombstone="ab", salt=SALT * 5, received_at=T0), "a salt of 80 bytes: expected 16"),
+        (RecordErased(was="", tombstone="ab", salt=SALT, received_at=T0), ""),
     ],
 )
 def test_a_salt_has_its_length(event: Any, fault: str) -> None:
@@ -152,7 +152,7 @@ def test_a_salt_has_its_length(event: Any, fault: str) -> None:
 
 def test_an_erased_record_moves_the_clock_as_the_record_did() -> None:
     state = partition.PartitionState(clock=T0)
-    moved = partition.advance(state, RecordErased(record="Click", source="collect@one", received_at=T0 + 5))
+    moved = partition.advance(state, RecordErased(was="Click", source="collect@one", received_at=T0 + 5))
     assert (moved.clock, moved.peopled) == (T0 + 5, True)
-    still = partition.advance(moved, RecordErased(record="VoucherRedeemed", received_at=0))
+    still = partition.advance(moved, RecordErased(was="VoucherRedeemed", received_at=0))
     assert still == moved

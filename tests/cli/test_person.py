@@ -1,0 +1,95 @@
+"""`rapport export` and `rapport erase`, as they are typed."""
+
+import json
+
+import pytest
+
+from cli.home import Home
+
+EMAIL = "ada@x.org"
+HISTORY = [
+    {"type": "page", "anonymousId": "phone", "messageId": "m1"},
+    {
+        "type": "identify",
+        "userId": "ada",
+        "anonymousId": "phone",
+        "messageId": "m2",
+        "traits": {"email": "ada@x.org"},
+    },
+    *(
+        {
+            "type": "track",
+            "event": "Order Completed",
+            "userId": who,
+            "messageId": f"{who}-{n}",
+            "properties": {"order_id": f"{who}-{n}", "total": 20.0, "currency": "EUR"},
+        }
+        for who in ("ada", "ben")
+        for n in range(5)
+    ),
+]
+
+
+@pytest.fixture
+def home(home: Home) -> Home:
+    lines = [{"timestamp": f"2026-05-01T10:{n:02}:00Z", **message} for n, message in enumerate(HISTORY)]
+    (home.path / "history.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert home.run("replay", "history.jsonl", "--format", "segment").code == 0
+    return home
+
+
+def test_export_then_erase(home: Home) -> None:
+    done = home.run("export", "ada", "--out", "ada.json")
+    assert (done.code, done.out) == (0, "")
+    file = home.path / "ada.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    told = json.loads(file.read_text())
+    assert json.loads(home.run("export", "ada").out).keys() == told.keys()
+    assert len(told["profile"]["purchases"]["last_orders"]) == 5
+    assert {record["customer"] for record in told["records"]} >= {"u:ada", "a:phone"}
+    [voucher] = told["vouchers"]
+
+    unsaid = home.run("erase", "ada")
+    assert unsaid.code != 0
+    assert "5 orders" in unsaid.err
+    assert home.run("profile", "ada").code == 0
+
+    done = home.run("erase", "ada", "--yes")
+    assert (done.code, done.out) == (0, "")
+    assert "1 browsers" in done.err
+    assert "Erased. Request " in done.err
+    for id_ in ("ada", "a:phone"):
+        gone = home.run("profile", id_)
+        assert (gone.code, "is known here" in gone.err) == (1, True)
+    assert home.run("profile", "ben").code == 0
+    traces = (b"u:ada", EMAIL.encode(), b"phone", voucher["code"].encode())
+    for place in (home.path / "rapport-data").rglob("*"):
+        if place.is_file():
+            assert [trace for trace in traces if trace in place.read_bytes()] == [], place
+    assert {line["customer"] for line in home.log("vouchers")} == {"u:ben"}
+    assert len(home.log("erasures")) == 2
+
+
+@pytest.mark.parametrize(
+    "command", [("erase", "nobody", "--yes"), ("export", "nobody"), ("erase", "a:none", "--yes")]
+)
+def test_nobody_is_known_by_that_id(empty: Home, command: tuple[str, ...]) -> None:
+    done = empty.run(*command)
+    assert (done.code, done.out) == (1, "")
+    assert "is known here" in done.err
+
+
+def test_a_browser_of_somebody_s_goes_with_them(home: Home) -> None:
+    done = home.run("erase", "a:phone", "--yes")
+    assert done.code == 1
+    assert "belongs to u:ada" in done.err
+
+
+def test_a_history_replayed_again_brings_nobody_back(home: Home) -> None:
+    assert home.run("erase", "ada", "--yes").code == 0
+    text = (home.path / "history.jsonl").read_text().replace('"messageId": "', '"messageId": "again-')
+    (home.path / "again.jsonl").write_text(text)
+    done = home.run("replay", "again.jsonl", "--format", "segment", "--shift-to", "now")
+    assert done.code == 0, done.err
+    assert home.run("profile", "ada").code == 1
+    assert home.run("profile", "ben").code == 0
