@@ -238,6 +238,9 @@ class Store(Protocol):
     def pending_timers(self, partition: int) -> int:
         """How many timers wait."""
 
+    def wall_ms(self) -> int:
+        """The store's own clock, epoch ms: a second opinion on what time it is. Raises Unavailable."""
+
     def close(self) -> None:
         """Let go."""
 

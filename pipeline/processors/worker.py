@@ -37,6 +37,8 @@ log = logging.getLogger("rapport.worker")
 
 TICK_AFTER_MS = 1_000
 TICK_AT_LEAST_EVERY_MS = 30_000
+STORE_SOURCE = "store"
+"""Who stamps a tick by the store's clock."""
 RETRY_SECONDS = 1.0
 COUNT_TIMERS_EVERY_MS = 10_000
 CONTINUE_AGAIN_AFTER_MS = 10_000
@@ -285,6 +287,8 @@ class Worker:
             )
             if wanted and self._may_tick(run):
                 records.append(self._ticked(number, now))
+                if run.state.jump_source == self._options.source:
+                    records += self._stores_opinion(run)
         if records:
             self._log.append_ticks(records)
 
@@ -303,6 +307,15 @@ class Worker:
         ]
         if records:
             self._log.append_ticks(records)
+
+    def _stores_opinion(self, run: PartitionRun) -> list[NewRecord]:
+        """After more than an hour without a record the owner's tick alone is not believed. In a quiet partition there
+        is nobody else to say so but the store, by its own clock: a broken host cannot move both."""
+        at = self._store.wall_ms()
+        if at <= run.state.clock + MAX_JUMP_MS:
+            return []
+        message = Tick(source=STORE_SOURCE, received_at=at)
+        return [NewRecord(EVENTS, b"", self._codec.encode(message), partition=run.number)]
 
     def _ticked(self, number: int, now: int) -> NewRecord:
         self._heard[number] = now

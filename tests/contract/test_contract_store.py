@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from pipeline.backends.contract import Backend, Fenced, Loaded, Store, WorkerLog
@@ -164,3 +166,7 @@ def test_a_reader_sees_offset_and_state_of_one_moment(backend: Backend, store: S
     store.commit([change(here, None, 3, subjects={"u:42": b"profile"})])
     assert reader.subject("u:42") == (3, b"profile")
     reader.close()
+
+
+def test_the_store_says_what_time_it_is(store: Store) -> None:
+    assert abs(store.wall_ms() - time.time() * 1000) < 600_000

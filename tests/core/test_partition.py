@@ -59,6 +59,11 @@ def after(*events: Event) -> PartitionState:
         # A second source agrees: as far as both say.
         ([click(NOON), click(NOON + 10 * HOUR), tick(NOON + 9 * HOUR)], NOON + 9 * HOUR),
         ([click(NOON), click(NOON + 9 * HOUR), tick(NOON + 10 * HOUR)], NOON + 9 * HOUR),
+        # After a downtime, in a quiet partition: the owner and the store's clock.
+        (
+            [click(NOON), tick(NOON + 8 * HOUR), tick(NOON + 9 * HOUR), tick(NOON + 9 * HOUR, "store")],
+            NOON + 9 * HOUR,
+        ),
         # A believable record in between: the suspicion starts anew.
         ([click(NOON), click(NOON + 9 * HOUR), tick(NOON + 1), tick(NOON + 9 * HOUR)], NOON + 1),
         # Messages between subjects carry their cause's time and move nothing.

@@ -48,6 +48,7 @@ class MemoryStore:
         self.rules: dict[int, bytes] = {}
         self.subjects: dict[int, dict[str, bytes]] = {}
         self.timers: dict[int, dict[str, int]] = {}
+        self.wall = 0
 
     def snapshot(self) -> dict[str, Any]:
         """A copy of everything."""
@@ -193,6 +194,10 @@ class MemoryWork:
     def pending_timers(self, partition: int) -> int:
         """How many."""
         return len(self._store.timers.get(partition, {}))
+
+    def wall_ms(self) -> int:
+        """The store's clock."""
+        return self._store.wall
 
     def close(self) -> None:
         """Nothing to let go."""

@@ -61,6 +61,38 @@ def test_after_a_night_off_a_busy_partition_s_clock_goes_on() -> None:
     assert of_kind(log, Tick) == 1
 
 
+def in_a_quiet_partition(hands: Hands, store: MemoryStore, wall: int, store_says: int) -> tuple[int, MemoryLog]:
+    """The clock of a partition that heard one click at noon, and nothing after a downtime but its owner's ticks."""
+    log = MemoryLog(1)
+    running = started(log, store, hands)
+    click(log, NOON)
+    running.turn(0)
+    hands.now, store.wall = wall, store_says
+    for _ in range(4):
+        hands.now += 30_000
+        store.wall += 30_000
+        running.turn(0)
+        running.turn(0)
+    return running.clocks()[0], log
+
+
+def test_after_a_night_off_a_quiet_partition_s_clock_goes_on_by_itself() -> None:
+    hands, store = Hands(), MemoryStore()
+    clock, log = in_a_quiet_partition(hands, store, NOON + 8 * HOUR, NOON + 8 * HOUR - 5)
+    assert clock == hands.now
+    assert sum(CODEC.decode(record.value).source == "store" for record in log.of(EVENTS)) == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("ahead", [HOUR + 1_000, 87_600 * HOUR])
+@pytest.mark.parametrize("broken", ["worker", "store"])
+def test_one_broken_clock_does_not_move_a_quiet_partition(broken: str, ahead: int) -> None:
+    """The worker's, or the store's: the other one does not second it. What is true is believed."""
+    worker_says, store_says = (NOON + ahead, NOON) if broken == "worker" else (NOON, NOON + ahead)
+    hands = Hands()
+    clock, _ = in_a_quiet_partition(hands, MemoryStore(), worker_says, store_says)
+    assert clock == (NOON if broken == "worker" else hands.now)
+
+
 @pytest.mark.parametrize("ahead", [HOUR + 1_000, 87_600 * HOUR])
 def test_a_broken_host_gets_no_second_voice(ahead: int) -> None:
     log, store, hands = MemoryLog(1), MemoryStore(), Hands()

@@ -125,6 +125,12 @@ class RedisStore:
         with self._redis.errors():
             return int(self._redis.client().zcard(self._keys.of(partition, "timers")))
 
+    def wall_ms(self) -> int:
+        """The clock of the Redis server, which stands on another host wherever that matters."""
+        with self._redis.errors():
+            seconds, microseconds = self._redis.client().time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
     def close(self) -> None:
         """Let the connections go."""
         self._redis.close()

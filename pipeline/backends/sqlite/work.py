@@ -304,6 +304,11 @@ class EmbeddedWork:
         ).fetchone()
         return int(row[0])
 
+    def wall_ms(self) -> int:
+        """The machine's: there is one, and no other clock to ask."""
+        row = self._connection.execute("SELECT (julianday('now') - 2440587.5) * 86400000").fetchone()
+        return int(row[0])
+
     def close(self) -> None:
         """Roll back, close, let another worker in. Log and store are one: closed twice, closed once."""
         if self._in_transaction:
