@@ -105,6 +105,8 @@ class Api:
             },
             lifespan=self._lifespan,
         )
+        # Where it would lead is told from the Host header, which anybody writes.
+        self._app.router.redirect_slashes = False
 
     @staticmethod
     def handles(path: str) -> bool:

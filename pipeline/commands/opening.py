@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from pipeline.app import App
+from pipeline.plain import one_line
 from pipeline.settings import Settings, load
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file [default: rapport.toml if it is here].")]
@@ -41,11 +42,23 @@ def set_up_logging(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level,
         stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
         force=True,
     )
+    logging.getLogger().handlers[0].setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     kafka = logging.getLogger("rapport.kafka")
     kafka.filters[:] = [Seldom()]
+
+
+class OneLine(logging.Formatter):
+    """A message is one line: nobody's text can look like another message. A traceback's lines are indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """What stands before a traceback."""
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """The traceback."""
+        return "\n".join(f"    {one_line(line)}" for line in super().formatException(ei).split("\n"))
 
 
 class Seldom(logging.Filter):
@@ -85,7 +98,7 @@ def opened(settings: Settings, *, demo: bool = True) -> Iterator[App]:
 
 
 def write_line(line: str, *, at_once: bool = False) -> None:
-    """One line to standard output; `at_once`: also if it is a pipe, whose reader waits for it."""
-    sys.stdout.write(line + "\n")
+    """One line to standard output, whatever it holds; `at_once`: also if it is a pipe, whose reader waits for it."""
+    sys.stdout.write(one_line(line) + "\n")
     if at_once:
         sys.stdout.flush()
