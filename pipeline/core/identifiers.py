@@ -4,6 +4,8 @@ import hashlib
 import hmac
 
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = [first + second for first in CROCKFORD for second in CROCKFORD]
+"""Of characters, by their 10 bits."""
 CODE_BITS = 80
 
 
@@ -30,7 +32,7 @@ def effect_id(*identity: str) -> str:
 def voucher_code(secret: bytes, voucher_id: str) -> str:
     """HMAC-SHA256(secret, id), its first 80 bits in Crockford's base32: 16 characters nobody can guess."""
     number = int.from_bytes(hmac.digest(secret, voucher_id.encode(), "sha256")[: CODE_BITS // 8])
-    return "".join(CROCKFORD[(number >> shift) & 31] for shift in range(CODE_BITS - 5, -1, -5))
+    return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(CODE_BITS - 10, -1, -10)])
 
 
 def normalised_code(typed: str) -> str:
@@ -46,5 +48,5 @@ def stable_percent(*identity: str) -> float:
 
 def _digest(identity: tuple[str, ...], size: int) -> bytes:
     """Each part with its length before it: no two identities are one text, whatever characters an id holds."""
-    text = "".join(f"{len(part)}:{part}" for part in identity)
+    text = "".join([f"{len(part)}:{part}" for part in identity])
     return hashlib.blake2b(text.encode(), digest_size=size).digest()

@@ -4,6 +4,8 @@ Here lives one pure function. Never here: a choice without a key (sticky, random
 the embedded one too, and all that ask a log must agree for ever, or a subject's history falls apart.
 """
 
+import struct
+
 SEED = 0x9747B28C
 MULTIPLIER = 0x5BD1E995
 WORD = 0xFFFFFFFF
@@ -26,8 +28,8 @@ def murmur2(data: bytes) -> int:
     size = len(data)
     whole = size & ~3
     value = SEED ^ size
-    for start in range(0, whole, 4):
-        word = int.from_bytes(data[start : start + 4], "little") * MULTIPLIER & WORD
+    for word in struct.unpack_from(f"<{size >> 2}I", data):
+        word = word * MULTIPLIER & WORD
         value = (value * MULTIPLIER & WORD) ^ ((word ^ word >> 24) * MULTIPLIER & WORD)
     if whole < size:
         value = (value ^ int.from_bytes(data[whole:], "little")) * MULTIPLIER & WORD

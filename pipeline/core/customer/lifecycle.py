@@ -72,8 +72,9 @@ def step(
     """The slice after `event` and what the features before made of it."""
     own = profile.lifecycle
     if notes:
-        disproved_first = sorted(notes, key=lambda note: type(note) is not LapseDisproved)
-        for note in disproved_first:
+        if len(notes) > 1:
+            notes = sorted(notes, key=lambda note: type(note) is not LapseDisproved)
+        for note in notes:
             own = _moved(own, _of_orders(profile, own, note), now)
     if isinstance(event, HandedOver):
         if event.history is not None:

@@ -52,6 +52,9 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
         return max(0, self.total_cents - sum(self.refunds.values()))
 
 
+_UNKNOWN = Order(0, 0, "")
+
+
 class Purchases(msgspec.Struct, frozen=True, array_like=True):
     """Slice of the profile."""
 
@@ -90,7 +93,7 @@ def step(
 def _recorded(purchases: Purchases, event: Purchase) -> tuple[Purchases, Sequence[Output | Note]]:
     order_id = event.order_id
     known = purchases.orders.get(order_id)
-    before = known or Order(0, 0, "")
+    before = known or _UNKNOWN
     after = _after(before, event)
     if after == before:
         return purchases, _NOTHING
@@ -120,7 +123,10 @@ def _after(order: Order, event: Purchase) -> Order:
 
 def _completed(order: Order, event: Purchase) -> Order:
     """The order, completed; completed before, it stays as it is."""
-    return order if order.at else _joined(order, _with_contents(Order(event.occurred_at, 0, ""), event))
+    if order.at:
+        return order
+    completed = _with_contents(Order(event.occurred_at, 0, ""), event)
+    return completed if order is _UNKNOWN else _joined(order, completed)
 
 
 def _joined(one: Order, other: Order) -> Order:
@@ -225,7 +231,7 @@ def _changed_spend(spend: dict[str, int], before: Order, after: Order) -> dict[s
     for currency, cents in ((before.currency, -lost), (after.currency, won)):
         if cents:
             changed[currency] = changed.get(currency, 0) + cents
-    return {currency: cents for currency, cents in changed.items() if cents}
+    return {currency: cents for currency, cents in changed.items() if cents} if 0 in changed.values() else changed
 
 
 def _changed_categories(categories: dict[str, int], before: Order, after: Order) -> dict[str, int]:
@@ -238,6 +244,8 @@ def _changed_categories(categories: dict[str, int], before: Order, after: Order)
         if category not in changed and len(changed) >= MAX_CATEGORIES:
             del changed[min(changed, key=changed.__getitem__)]
         changed[category] = changed.get(category, 0) + quantity
+    if not lost and all(won):
+        return changed
     for category, quantity in lost.items():
         changed[category] = changed.get(category, 0) - quantity
     return {category: quantity for category, quantity in changed.items() if category and quantity > 0}
@@ -249,6 +257,6 @@ def _merged(own: Purchases, handed: Purchases) -> Purchases:
         return replace(own, untrusted=own.untrusted + handed.untrusted) if handed.untrusted else own
     merged = replace(own, untrusted=own.untrusted + handed.untrusted)
     for order_id, order in handed.orders.items():
-        before = merged.orders.get(order_id) or Order(0, 0, "")
+        before = merged.orders.get(order_id) or _UNKNOWN
         merged = _with_order(merged, order_id, before, _joined(before, order))
     return merged

@@ -258,6 +258,8 @@ def _terms(code: str, voucher: Held, customer: str, now: int, *, returns: bool) 
 
 
 def _bounded(held: dict[str, Held], now: int) -> dict[str, Held]:
+    if len(held) <= MAX_CLOSED:
+        return held
     closed = [code for code, it in held.items() if it.status in ("redeemed", "revoked") or it.expires_at <= now]
     if len(closed) <= MAX_CLOSED:
         return held
