@@ -9,7 +9,7 @@ import typer
 from pipeline import __version__
 from pipeline.backends.contract import Refused, Unavailable
 from pipeline.campaigns import CampaignError
-from pipeline.commands import campaigns, dead_letters, demo, history, keeping, looking, people, roles
+from pipeline.commands import campaigns, dead_letters, demo, doctor, history, keeping, looking, people, roles
 from pipeline.producers.replay.rows import BadFileError, BadValueError
 from pipeline.producers.replay.writing import LogNewerError
 from pipeline.settings import SettingsError
@@ -50,7 +50,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     looking.profile,
     looking.log,
     looking.check,
-    looking.doctor,
+    doctor.doctor,
     keeping.backup,
     keeping.restore,
     people.export,

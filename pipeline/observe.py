@@ -80,6 +80,7 @@ class CollectorMeasures:
             ["outcome", "reason"],
             registry=registry,
         )
+        self._out.labels("unavailable", "log")  # from zero on: a rise is only seen from a value that was there
 
     def request_started(self) -> None:
         """One more is in progress."""
@@ -176,9 +177,8 @@ class WorkerMeasures:
             registry=registry,
         )
         self._owned = Gauge("rapport_worker_partitions_owned", "Partitions owned.", registry=registry)
-        self._recoveries = Counter(
-            "rapport_worker_recoveries_total", "Batches thrown away.", ["reason"], registry=registry
-        )
+        batches = "Batches thrown away."
+        self._recoveries = Counter("rapport_worker_recoveries_total", batches, ["reason"], registry=registry)
         self._effects = Counter(
             "rapport_effects_total", "Effects published, by topic.", ["topic", "campaign"], registry=registry
         )

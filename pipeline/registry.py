@@ -24,6 +24,15 @@ INPUT_TOPICS = {"Clickstream": "clickstream", "Purchase": "purchases", "Chat": "
 """Where systems that are on Kafka already write input records, by record type."""
 
 
+def answers(url: str) -> None:
+    """Ask it for anything; nothing is registered. Raises Unavailable if it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/subjects", timeout=_TIMEOUT_SECONDS):
+            pass
+    except (OSError, ValueError) as problem:
+        raise Unavailable(f"the schema registry {url} does not answer: {problem}") from problem
+
+
 def registered_ids(url: str) -> dict[str, int]:
     """Register the schemas of all effects and of the ledger; their ids by record type. Raises Unavailable if the
     registry does not answer, Refused if it takes a schema for incompatible."""

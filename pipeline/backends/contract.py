@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from pipeline.finding import Finding
+
 
 class Unavailable(Exception):
     """The log or the store cannot be reached now; the same call may succeed later."""
@@ -311,5 +313,9 @@ class Backend(Protocol):
 
     def restore(self, source: str) -> None:
         """Put a snapshot in the store's place. Raises Refused if the store in place is in use."""
+
+    def findings(self, clock: Callable[[], int]) -> list[Finding]:
+        """What an operator must know of the servers' own settings, and of their clocks beside this one (epoch ms);
+        where they are away, that. Raises nothing."""
 
     def close(self) -> None: ...

@@ -3,27 +3,26 @@
 import difflib
 import heapq
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from pipeline import campaigns as campaign_files
 from pipeline.api.described import described
 from pipeline.api.view import customer_view
-from pipeline.app import App, active_rules, codec_of, open_backend, wall_ms
-from pipeline.backends.contract import LogRecord, Reader, Unavailable
+from pipeline.app import codec_of, open_backend
+from pipeline.backends.contract import LogRecord, Reader
 from pipeline.backends.reading import blocks
-from pipeline.commands.opening import Config, Data, console, opened, settings_of, write_line
+from pipeline.commands.opening import Config, Data, console, settings_of, write_line
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import TOPIC_OF
 from pipeline.core.events import RecordErased
 from pipeline.erased import ErasureFilter, ErasureList
-from pipeline.settings import SettingsError, require
+from pipeline.settings import SettingsError
 
 BLOCK = 1_000
 FOLLOW_SECONDS = 0.2
@@ -175,70 +174,3 @@ def check(config: Config = None) -> None:
     for campaign in loaded:
         write_line(campaign_files.in_words(campaign))
     console.print(f"Settings and {len(loaded)} campaigns in {folder} are well-formed.", soft_wrap=True)
-
-
-def doctor(config: Config = None, data: Data = None) -> None:
-    """Look at every part, say what is wrong and what to do; exit code 1 if anything is."""
-    table = Table("part", "state", "what to do", box=None)
-    wrong = 0
-    for name, look in _LOOKS.items():
-        try:
-            state = look(config, data)
-            table.add_row(name, f"[green]{state}[/]", "")
-        except (SettingsError, Unavailable, campaign_files.CampaignError, OSError) as problem:
-            wrong += 1
-            table.add_row(name, "[red]wrong[/]", str(problem))
-    console.print(table)
-    if wrong:
-        raise typer.Exit(1)
-
-
-def _keys(config: Path | None, data: Path | None) -> str:
-    require(settings_of(config, data), "write_key", "server_key", "identity_secret", "code_secret")
-    return "all set"
-
-
-def _campaigns(config: Path | None, data: Path | None) -> str:
-    return f"{len(campaign_files.load(Path(settings_of(config, data).campaigns)))} well-formed"
-
-
-def _with_app(look: Callable[[App], str]) -> Callable[[Path | None, Path | None], str]:
-    def looked(config: Path | None, data: Path | None) -> str:
-        with opened(settings_of(config, data)) as app:
-            return look(app)
-
-    return looked
-
-
-def _log_and_store(app: App) -> str:
-    reader = app.backend.reader()
-    try:
-        ends = {number: reader.end_offset("events", number) for number in range(reader.partitions())}
-        behind = {n: end - (reader.stored(n)[0] or 0) for n, end in ends.items()}
-    finally:
-        reader.close()
-    lag = sum(behind.values())
-    if lag and lag > sum(ends.values()) * 0.5:
-        raise Unavailable(f"{lag:,} of {sum(ends.values()):,} records are not decided yet: does `rapport work` run?")
-    return f"{len(ends)} partitions, {sum(ends.values()):,} records, {lag:,} not decided yet"
-
-
-def _published(app: App) -> str:
-    reader = app.backend.reader()
-    try:
-        active = active_rules(reader)
-    finally:
-        reader.close()
-    if active is None:
-        return "no worker has run yet"
-    in_force = campaign_files.from_json(active.campaigns)
-    age_days = (wall_ms() - active.campaigns_version) / 86_400_000
-    return f"{len(in_force)} campaigns in force" + (f", published {age_days:.1f} days ago" if in_force else "")
-
-
-_LOOKS: dict[str, Callable[[Path | None, Path | None], str]] = {
-    "keys": _keys,
-    "campaign files": _campaigns,
-    "log and store": _with_app(_log_and_store),
-    "rules in force": _with_app(_published),
-}

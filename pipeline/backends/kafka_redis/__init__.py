@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.backends.contract import Refused
-from pipeline.backends.kafka_redis import snapshot, topics
+from pipeline.backends.kafka_redis import examine, snapshot, topics
 from pipeline.backends.kafka_redis.appender import DELIVERY_TIMEOUT_MS, KafkaAppender
 from pipeline.backends.kafka_redis.cluster import EVENTS, Cluster
 from pipeline.backends.kafka_redis.connection import Connection
@@ -26,6 +26,7 @@ from pipeline.backends.kafka_redis.log import SESSION_TIMEOUT_MS, KafkaWorkerLog
 from pipeline.backends.kafka_redis.reader import KafkaRedisReader
 from pipeline.backends.kafka_redis.sole import KafkaSoleAppender
 from pipeline.backends.kafka_redis.store import Keys, RedisStore
+from pipeline.finding import Finding
 
 __all__ = ["KafkaRedis"]
 
@@ -114,6 +115,11 @@ class KafkaRedis:
         identity = self.log_identity()
         RedisStore(self._redis, self._keys).identify(identity)
         snapshot.restore(self._redis, self._keys, self._partitions(), identity, Path(source))
+
+    def findings(self, clock: Callable[[], int]) -> list[Finding]:
+        """Settings of the topics and of Redis that safety rests on."""
+        wanted = topics.read_topics(self._topics_file)
+        return [*examine.kafka_findings(self._cluster, wanted), *examine.redis_findings(self._redis, clock)]
 
     def close(self) -> None:
         """Let its own connections go."""

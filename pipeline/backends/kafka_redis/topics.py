@@ -18,7 +18,7 @@ from pipeline.backends.contract import Unavailable
 from pipeline.backends.kafka_redis.cluster import EVENTS, KAFKA_SECONDS, Cluster, error_of, patiently
 
 TOPICS_FILE = Path(__file__).parents[3] / "deploy" / "topics.toml"
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 _LOOK_AGAIN_SECONDS = 0.05
 _METADATA_SECONDS = 5.0
 """Any broker answers this at once; waiting longer would only keep a role from saying that none is there."""
@@ -54,7 +54,7 @@ def read_topics(path: Path) -> Topics:
 def ensure_topics(cluster: Cluster, wanted: Topics) -> None:
     """Create the topics that are missing; return when each has a leader. Raises Unavailable."""
     admin = cluster.admin()
-    metadata = _metadata(cluster, admin)
+    metadata = metadata_of(cluster, admin)
     replicas = max(1, min(wanted.replication_factor, len(metadata.brokers)))
     missing = [
         _new_topic(cluster.topic(name), topic, replicas, wanted.min_insync_replicas)
@@ -77,7 +77,7 @@ def ensure_topics(cluster: Cluster, wanted: Topics) -> None:
 def topic_partitions(cluster: Cluster, admin: AdminClient, name: str) -> int:
     """How many partitions the topic has. Raises Unavailable if it is not there."""
     topic = cluster.topic(name)
-    found = _metadata(cluster, admin).topics.get(topic)
+    found = metadata_of(cluster, admin).topics.get(topic)
     if found is None or not found.partitions:
         raise Unavailable(f"topic {topic} is not on Kafka at {cluster.bootstrap}: `rapport up` creates it")
     return len(found.partitions)
@@ -120,7 +120,7 @@ def active_members(cluster: Cluster) -> int:
 
 
 def _new_topic(name: str, topic: Topic, replicas: int, min_insync: int) -> NewTopic:
-    config = {"retention.ms": str(topic.retention_days * _DAY_MS), "cleanup.policy": "delete", **topic.config}
+    config = {"retention.ms": str(topic.retention_days * DAY_MS), "cleanup.policy": "delete", **topic.config}
     if replicas > 1:
         config["min.insync.replicas"] = str(min(min_insync, replicas))
     return NewTopic(name, num_partitions=topic.partitions, replication_factor=replicas, config=config)
@@ -129,7 +129,7 @@ def _new_topic(name: str, topic: Topic, replicas: int, min_insync: int) -> NewTo
 def _wait_for_leaders(cluster: Cluster, admin: AdminClient, names: list[str]) -> None:
     deadline = time.monotonic() + KAFKA_SECONDS
     while True:
-        known = _metadata(cluster, admin).topics
+        known = metadata_of(cluster, admin).topics
         if all(name in known and _is_led(known[name]) for name in names):
             return
         if time.monotonic() > deadline:
@@ -141,7 +141,8 @@ def _is_led(topic: TopicMetadata) -> bool:
     return bool(topic.partitions) and all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
-def _metadata(cluster: Cluster, admin: AdminClient) -> ClusterMetadata:
+def metadata_of(cluster: Cluster, admin: AdminClient) -> ClusterMetadata:
+    """Brokers and topics. Raises Unavailable."""
     try:
         return admin.list_topics(timeout=_METADATA_SECONDS)
     except KafkaException as error:

@@ -5,6 +5,7 @@ partitioner as Kafka's, so that a log copied from there has its subjects in the 
 """
 
 import fcntl
+import os
 import sqlite3
 import threading
 import uuid
@@ -20,6 +21,7 @@ from pipeline.backends.sqlite.deliveries import EmbeddedDeliveries
 from pipeline.backends.sqlite.read import EmbeddedReader
 from pipeline.backends.sqlite.schema import ALL_TABLES, TABLES, connect
 from pipeline.backends.sqlite.work import EVENTS, EmbeddedWork
+from pipeline.finding import Finding
 
 FILE = "rapport.db"
 LOCK = "worker.lock"
@@ -196,6 +198,20 @@ class Embedded:
             for name in tables:
                 self._connection.execute(f"DELETE FROM main.{name}")
                 self._connection.execute(f"INSERT INTO main.{name} SELECT * FROM backup.{name}")
+
+    def findings(self, clock: Callable[[], int]) -> list[Finding]:  # noqa: ARG002
+        """Whether the file can be written and survives a power cut."""
+        size = (self.path / FILE).stat().st_size
+        (mode,) = self._connection.execute("PRAGMA journal_mode").fetchone()
+        said = f"{self.path / FILE}, {size / 1e6:,.1f} MB"
+        if mode != "wal":
+            remedy = "put the data folder on a local disk: write-ahead logging does not work on this file system"
+            return [Finding("store", "red", f"{said}, journal {mode}", "journal wal", remedy)]
+        if not os.access(self.path / FILE, os.W_OK):
+            return [
+                Finding("store", "red", f"{said}, read-only", "a file that can be written", "mend its permissions")
+            ]
+        return [Finding("store", "ok", said)]
 
     def close(self) -> None:
         """Write what waits and let go of the file."""
