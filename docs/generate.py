@@ -17,7 +17,7 @@ import msgspec
 import typer
 from prometheus_client import CollectorRegistry
 
-from pipeline import observe, vitals
+from pipeline import observe, spooling, vitals
 from pipeline.__main__ import app as command_line
 from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, LEDGER, local_ids, schema_text
 from pipeline.core import rules
@@ -198,6 +198,7 @@ def metrics_page() -> str:
     for role, measures in (
         ("collect", observe.CollectorMeasures),
         ("every", observe.limited),
+        ("collect", spooling.SpoolMeasures),
         ("work", observe.WorkerMeasures),
         ("serve", observe.ApiMeasures),
         ("deliver", observe.DeliverMeasures),

@@ -40,6 +40,7 @@ from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.producers.collector import Collector, CollectorOptions, Keys
 from pipeline.producers.relay.carry import Carrier
 from pipeline.producers.relay.kafka import KafkaRelay
+from pipeline.producers.spool import SpoolingAppender
 from pipeline.registry import registered_ids, registered_inputs
 from pipeline.settings import DEMO_SECRET, Settings, SettingsError
 from pipeline.sinks.deliver import Deliverer
@@ -50,6 +51,7 @@ from pipeline.sinks.pacing import HOUR_MS, Schedule
 from pipeline.sinks.permission import Permission
 from pipeline.sinks.steps import Options
 from pipeline.sinks.webhook import Webhook
+from pipeline.spooling import open_spool
 
 log = logging.getLogger("rapport")
 
@@ -162,7 +164,14 @@ class App:
             public_url=settings.public_url,
         )
         measures = observe.CollectorMeasures(self.registry)
-        return Collector(options, self.appender("collect"), self.codec, wall_ms, measures)
+        return Collector(options, self.spool or self.appender("collect"), self.codec, wall_ms, measures)
+
+    @cached_property
+    def spool(self) -> SpoolingAppender | None:
+        """What the collector writes with on Kafka; None: the embedded log is a file itself. Raises InUse, OSError."""
+        if not isinstance(self.backend, KafkaRedis):
+            return None
+        return open_spool(self.settings, self.backend, self.codec, self.registry, wall_ms)
 
     def keys(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The browser keys and the server keys that are valid; the current one first."""
@@ -263,6 +272,10 @@ class App:
         """/metrics, /healthz and /readyz of a role that has no other pages."""
         return health_app(backend_problems(self.backend.reader), self.metrics)
 
+    def collector_health(self) -> Any:
+        """The same for a collector: with a spool it can work without the log, until the spool is full."""
+        return health_app(self.spool.problems, self.metrics) if self.spool else self.health()
+
     def metrics(self) -> bytes:
         """All of this process's metrics in Prometheus' text format."""
         return observe.exposition(self.registry)
@@ -287,6 +300,8 @@ class App:
 
     def close(self) -> None:
         """Write what waits, let go of everything."""
+        if self.__dict__.get("spool"):
+            self.__dict__["spool"].close()
         for appender in self._appenders.values():
             appender.close()
         self.backend.close()

@@ -104,6 +104,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Post again if no answer came: the receiver knows a repeat by its `webhook-id`. false: park it as uncertain."""
     delivery_retry_hours: Annotated[int, msgspec.Meta(ge=1, le=480)] = 75
     """So long a delivery that fails is tried again, ever less often; then it is parked."""
+    spool: str = ""
+    """Folder in which the collector keeps what Kafka does not take now; "" for `spool` inside `data`. Each collector
+    needs one of its own, on a disk that outlives its process. The embedded log needs none."""
+    spool_limit_bytes: Annotated[int, msgspec.Meta(ge=1_000_000)] = 1_073_741_824
+    """What the spool holds at most; beyond it senders are told to come again (503). On disk up to a tenth more."""
+    spool_after_ms: Annotated[int, msgspec.Meta(ge=100, le=10_000)] = 2_000
+    """How long Kafka may take to confirm before events go to the spool."""
+    spool_drain_per_second: Annotated[int, msgspec.Meta(ge=1)] = 5_000
+    """Events that leave the spool in a second, at most, when Kafka is back."""
     max_batch: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 5_000
     """Records a worker steps and commits at once, at most."""
     cached_subjects: Annotated[int, msgspec.Meta(ge=0)] = 50_000

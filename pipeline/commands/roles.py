@@ -48,6 +48,8 @@ def up(config: Config = None, data: Data = None, host: Host = None, port: Port =
             if not once_reachable(running.stop, lambda: publish_at_start(app)):
                 return
             application = Together(app.collector(), app.measured(running.closing(app.api())))
+            if app.spool:
+                app.spool.begin()
             listening = running.serve(application, settings.host, settings.port)
             running.thread("work", lambda stop: work_until(app, stop))
             running.thread("deliver", lambda stop: deliver_until(app, stop))
@@ -66,10 +68,9 @@ def collect(config: Config = None, data: Data = None, metrics_port: MetricsPort 
     with opened(settings, demo=False) as app:
         running = Running(app.guarded)
         with signals(running):
-            if not once_reachable(running.stop, app.backend.ensure_topics):
-                return
-            begin_heart(app, running, "collect")
-            application = Together(app.collector(), app.health())
+            application = Together(app.collector(), app.collector_health())
+            app.process.runs("collect")
+            running.thread("begin", lambda stop: collect_until(app, stop))
             port = running.serve(application, settings.host, metrics_port or 0)
             console.print(f"Collecting on http://{settings.host}:{port}")
             running.wait()
@@ -137,6 +138,18 @@ def _alone(
         app.process.runs(role)
         console.print(f"Running {role}; metrics on http://{app.settings.host}:{port}/metrics")
         running.wait()
+
+
+def collect_until(app: App, stop: threading.Event) -> None:
+    """Once Kafka is there and has its topics, write to it (a producer that came first would have the broker make
+    them, with too few partitions); until then events go to the spool."""
+    heart = app.heart()
+    if once_reachable(stop, app.backend.ensure_topics):
+        if app.spool:
+            app.spool.begin()
+        if heart is not None:
+            heart.run(stop)
+    stop.wait()
 
 
 def begin_heart(app: App, running: Running, *roles: str) -> None:

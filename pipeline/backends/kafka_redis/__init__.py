@@ -3,11 +3,11 @@
     KafkaRedis("host:9092", "redis://host:6379").worker()
 
 Each file has its part: `cluster` makes Kafka's clients, `topics` creates and identifies, `appender` is what
-producers write with, `log` what a worker polls and publishes with, `transactions` how, `deliveries` the same for
-deliverers, `sole` what one process at a time writes with, `connection` the way to Redis, `keeping` whether it keeps
-what it is given, `scripts` what
-runs there atomically, `store` subjects and offsets, `reader` what answers questions, `snapshot` backup and
-restore. The law of them all is the commit contract in `pipeline.backends`.
+producers write with, `outlet` what the collector's spool sends with, `log` what a worker polls and publishes with,
+`transactions` how, `deliveries` the same for deliverers, `sole` what one process at a time writes with, `connection`
+the way to Redis, `keeping` whether it keeps what it is given, `scripts` what runs there atomically, `store` subjects
+and offsets, `reader` what answers questions, `snapshot` backup and restore. The law of them all is the commit
+contract in `pipeline.backends`.
 """
 
 import os
@@ -23,6 +23,7 @@ from pipeline.backends.kafka_redis.cluster import EVENTS, Cluster
 from pipeline.backends.kafka_redis.connection import Connection
 from pipeline.backends.kafka_redis.deliveries import KafkaDeliveryLog
 from pipeline.backends.kafka_redis.log import SESSION_TIMEOUT_MS, KafkaWorkerLog
+from pipeline.backends.kafka_redis.outlet import KafkaOutlet
 from pipeline.backends.kafka_redis.reader import KafkaRedisReader
 from pipeline.backends.kafka_redis.sole import KafkaSoleAppender
 from pipeline.backends.kafka_redis.store import Keys, RedisStore
@@ -74,6 +75,10 @@ class KafkaRedis:
     def sole_appender(self, role: str) -> KafkaSoleAppender:
         """A writer that fences the one of this role before it. Raises Unavailable."""
         return KafkaSoleAppender(self._cluster, role)
+
+    def outlet(self, role: str) -> KafkaOutlet:
+        """What the collector's spool sends with."""
+        return KafkaOutlet(self._cluster, role)
 
     def worker(self) -> tuple[KafkaWorkerLog, RedisStore]:
         """A new member of the group, and the store."""

@@ -71,7 +71,7 @@ class KafkaAppender:
     def append_soon(self, records: Sequence[NewRecord], done: Done) -> None:
         """Append all; `done` is called once: with all positions when the last is durable; with Unavailable at
         once when the queue is full (back-pressure), or at the first that failed, the others may be in the log."""
-        pending = _Pending(len(records), done)
+        pending = Pending(len(records), done)
         with self._lock:
             failure = self._enqueue(records, pending)
         # Answered with the lock free: `done` may append again.
@@ -92,7 +92,7 @@ class KafkaAppender:
         self._producer.flush(self._delivery_seconds)
         self._discard(self._producer)
 
-    def _enqueue(self, records: Sequence[NewRecord], pending: "_Pending") -> Exception | None:
+    def _enqueue(self, records: Sequence[NewRecord], pending: "Pending") -> Exception | None:
         if self._closed:
             return Unavailable("this appender is closed")
         for index, record in enumerate(records):
@@ -101,7 +101,7 @@ class KafkaAppender:
                 return failure
         return None
 
-    def _produce(self, record: NewRecord, pending: "_Pending", index: int) -> Exception | None:
+    def _produce(self, record: NewRecord, pending: "Pending", index: int) -> Exception | None:
         def reported(error: KafkaError | None, message: Message) -> None:
             self._report(pending, index, error, message)
 
@@ -118,7 +118,7 @@ class KafkaAppender:
             return self._cluster.unavailable("a record was not taken", error)
         return None
 
-    def _report(self, pending: "_Pending", index: int, error: KafkaError | None, message: Message) -> None:
+    def _report(self, pending: "Pending", index: int, error: KafkaError | None, message: Message) -> None:
         if error is None:
             pending.arrived(index, Position(message.partition() or 0, message.offset() or 0))
             return
@@ -155,7 +155,7 @@ class KafkaAppender:
         return self._cluster.producer(self._defaults, self._fixed)
 
 
-class _Pending:
+class Pending:
     """The records of one call: counts reports, answers once."""
 
     def __init__(self, count: int, done: Done) -> None:

@@ -7,18 +7,26 @@ the queue after: so no result is left lying.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from pipeline.backends.contract import Appender, NewRecord, Position, Unavailable
+from pipeline.backends.contract import NewRecord, Position, Unavailable
 
 _Outcome = list[Position] | Exception
+
+
+class Keeper(Protocol):
+    """What makes records durable, be it a log or a spool before one: all the collector knows of either."""
+
+    def append_soon(self, records: Sequence[NewRecord], done: Callable[[_Outcome], None], /) -> None:
+        """Call `done`, from any thread, when all are durable, or with what is wrong. Raises Unavailable."""
 
 
 class Acknowledgements:
     """Appends records and waits until the log has them durably. Belongs to one event loop."""
 
-    def __init__(self, appender: Appender, loop: asyncio.AbstractEventLoop) -> None:
-        self._appender = appender
+    def __init__(self, keeper: Keeper, loop: asyncio.AbstractEventLoop) -> None:
+        self._keeper = keeper
         self._loop = loop
         self._settled: deque[tuple[asyncio.Future[None], _Outcome]] = deque()
         self._awake = False
@@ -27,7 +35,7 @@ class Acknowledgements:
         """A future that is done when all records are durable, or fails with Unavailable."""
         future: asyncio.Future[None] = self._loop.create_future()
         try:
-            self._appender.append_soon(records, lambda outcome: self._settle(future, outcome))
+            self._keeper.append_soon(records, lambda outcome: self._settle(future, outcome))
         except Unavailable as problem:
             future.set_exception(problem)
         return future

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from pipeline.backends.contract import Appender, NewRecord, Unavailable
+from pipeline.backends.contract import NewRecord, Unavailable
 from pipeline.envelope import Encodes
 from pipeline.producers.collector import browser, stream
-from pipeline.producers.collector.acknowledge import Acknowledgements
+from pipeline.producers.collector.acknowledge import Acknowledgements, Keeper
 from pipeline.producers.collector.admission import Admission
 from pipeline.producers.collector.answers import (
     SUCCESS,
@@ -49,7 +49,7 @@ class Collector:
     def __init__(
         self,
         options: CollectorOptions,
-        appender: Appender,
+        keeper: Keeper,
         codec: Encodes,
         clock: Callable[[], int],
         measures: Measures,
@@ -58,7 +58,7 @@ class Collector:
         if not options.stream_secret:
             raise ValueError("stream_secret is empty: set one, or anybody could sign tokens of the site stream")
         self._options = options
-        self._appender = appender
+        self._keeper = keeper
         self._codec = codec
         self._clock = clock
         self._measures = measures
@@ -213,7 +213,7 @@ class Collector:
     def _log(self) -> Acknowledgements:
         """Made by the first request, since only then there is a loop."""
         if self._acknowledgements is None:
-            self._acknowledgements = Acknowledgements(self._appender, asyncio.get_running_loop())
+            self._acknowledgements = Acknowledgements(self._keeper, asyncio.get_running_loop())
         return self._acknowledgements
 
 

@@ -1,0 +1,128 @@
+"""What the collector's spool sends to Kafka with: a producer that fails as a whole and is then left behind.
+
+The law: within one session nothing is delivered after something that was not. librdkafka alone does not promise
+that (it goes on after a batch that was refused or has expired), so nothing expires here
+(`delivery.timeout.ms` 0: whoever waits decides how long), a gap ends the session (`enable.gapless.guarantee`), and
+after the first failure a session takes nothing more. `abandon` begins the next one. What the broker made of the
+records of an abandoned session is unknown: some may stand on the log, always a beginning of each partition's.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Sequence
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from pipeline.backends.contract import NewRecord, Position, Unavailable
+from pipeline.backends.kafka_redis.appender import QUEUE_KBYTES, Done, Pending
+from pipeline.backends.kafka_redis.cluster import Cluster, error_of, produce, reason_of
+
+QUEUE_RECORDS = 500_000
+"""More than what its user lets wait, which is counted in bytes."""
+RECONNECT_MAX_MS = 2_000
+_SERVE_SECONDS = 0.1
+_LEAVE_SECONDS = 1.0
+_logger = logging.getLogger("rapport.kafka")
+
+
+class KafkaOutlet:
+    """Implements `pipeline.producers.spool.flow.Outlet`. One thread appends; `done` is called from any."""
+
+    def __init__(self, cluster: Cluster, role: str, *, queue_records: int = QUEUE_RECORDS) -> None:
+        self._cluster = cluster
+        self._defaults = {
+            "client.id": f"{cluster.prefix}rapport-{role}",
+            "queue.buffering.max.messages": queue_records,
+            "queue.buffering.max.kbytes": QUEUE_KBYTES,
+            "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+        }
+        self._session = self._begin()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name=f"kafka-outlet-{role}", daemon=True)
+        self._thread.start()
+
+    def append_soon(self, records: Sequence[NewRecord], done: Done) -> None:
+        """Append all; `done` is called once: with the positions when the last is durable; with ValueError if Kafka
+        will never take one of them (too large); with Unavailable at the first that failed, or at once if this
+        session has failed already."""
+        self._session.append_soon(records, done)
+
+    def abandon(self) -> None:
+        """Leave this session with all that is unanswered in it, and begin another."""
+        left, self._session = self._session, self._begin()
+        left.leave()
+
+    def close(self) -> None:
+        """Leave, and begin no other."""
+        self._closing.set()
+        self._thread.join()
+        self._session.leave()
+
+    def _begin(self) -> "_Session":
+        return _Session(self._cluster, self._defaults)
+
+    def _serve(self) -> None:
+        while not self._closing.is_set():
+            self._session.serve(_SERVE_SECONDS)
+
+
+class _Session:
+    """One producer, until its first failure."""
+
+    def __init__(self, cluster: Cluster, defaults: dict[str, object]) -> None:
+        self._cluster = cluster
+        fixed = {"delivery.timeout.ms": 0, "enable.gapless.guarantee": True}
+        self._producer = cluster.producer(defaults, fixed)
+        self._failure: Exception | None = None
+
+    def append_soon(self, records: Sequence[NewRecord], done: Done) -> None:
+        pending = Pending(len(records), done)
+        for index, record in enumerate(records):
+            if self._failure is None:
+                self._produce(record, pending, index)
+            if self._failure is not None:
+                pending.finish(self._failure)
+                return
+
+    def _produce(self, record: NewRecord, pending: Pending, index: int) -> None:
+        def reported(error: KafkaError | None, message: Message) -> None:
+            if error is None:
+                pending.arrived(index, Position(message.partition() or 0, message.offset() or 0))
+            else:
+                pending.finish(self._failed(error))
+
+        try:
+            produce(self._cluster, self._producer, record, reported)
+        except BufferError:
+            where = self._cluster.bootstrap
+            self._failure = Unavailable(f"{len(self._producer)} records wait for Kafka at {where}")
+        except KafkaException as problem:
+            self._failed(problem)
+
+    def serve(self, seconds: float) -> None:
+        """Call back what was reported; wait so long for something to be."""
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as problem:
+            # Only a fatal error is raised here; what was in flight is reported by itself.
+            self._failed(problem)
+
+    def leave(self) -> None:
+        """Have everything that waits reported as failed. It may be on its way to the broker, but no retry is."""
+        self._failure = self._failure or Unavailable("this session with Kafka was left")
+        self._producer.purge()
+        with contextlib.suppress(KafkaException):  # a fatal error is why one leaves
+            self._producer.flush(_LEAVE_SECONDS)
+
+    def _failed(self, error: KafkaError | Exception) -> Exception:
+        inner = error_of(error)
+        failure: Exception
+        if inner is not None and inner.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            failure = ValueError(f"a record is too large for Kafka: {reason_of(error)}")
+        else:
+            failure = self._cluster.unavailable("records were not taken", error)
+        if self._failure is None:
+            self._failure = failure
+            _logger.warning("this session with Kafka has failed: %s", failure)
+        return failure
