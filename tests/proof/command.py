@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     _say(f"\nRandom faults\n{told(random)}")
     record = Record(random=random, scenes=scenes, without=without)
     if options.record:
-        Path(options.record).write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+        Path(options.record).write_bytes(msgspec.json.format(msgspec.json.encode(_kept(record)), indent=1) + b"\n")
     return 0 if record.holds else 1
 
 
@@ -69,6 +69,16 @@ def told(result: Result) -> str:
         lines += [f"- {anomaly.name}: {anomaly.what[:3000]}" for anomaly in result.first_anomalies[:SHOWN]]
     lines.append("HOLDS" if result.holds else "DOES NOT HOLD")
     return "\n".join(lines)
+
+
+def _kept(record: Record) -> Record:
+    """Without what only a failing run needs."""
+
+    def short(result: Result) -> Result:
+        return msgspec.structs.replace(result, timeline=[], first_anomalies=[])
+
+    without = {guard: short(result) for guard, result in record.without.items()}
+    return Record(random=short(record.random), scenes=short(record.scenes), without=without)
 
 
 def _found(result: Result) -> dict[str, int]:

@@ -14,8 +14,9 @@ import msgspec
 
 from proof.stage import Role, Stage
 
-Break = Callable[[Random], str]
-"""Does it, to its end, healing included; says what it did."""
+
+class NotDone(Exception):
+    """This fault could not be injected now (the others were in its way): it does not count."""
 
 
 class Injected(msgspec.Struct):
@@ -29,7 +30,8 @@ class Injected(msgspec.Struct):
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One kind of fault: how often it is chosen, what it needs for itself, what it does."""
+    """One kind of fault: how often it is chosen, what it needs for itself, what it does, which heals it too and says
+    what it did, or raises NotDone."""
 
     name: str
     weight: int
@@ -47,7 +49,7 @@ class Nemesis:
     def __init__(self, stage: Stage, seed: int, gap_seconds: tuple[float, float]) -> None:
         self.timeline: list[Injected] = []
         self.counts: Counter[str] = Counter()
-        self.injected = 0
+        self.publications = 0
         self.failures: list[str] = []
         self._stage = stage
         self._dice = Random(f"{seed} faults")
@@ -65,7 +67,7 @@ class Nemesis:
     def run(self, seconds: float, faults: int) -> None:
         """Break things for so long or until so many faults were injected, whichever comes first; then heal all."""
         self._began = time.monotonic()
-        while self.injected < faults and time.monotonic() - self._began < seconds:
+        while sum(self.counts.values()) < faults and time.monotonic() - self._began < seconds:
             time.sleep(self._dice.uniform(*self._gap))
             self._inject()
             self._supervise()
@@ -90,8 +92,6 @@ class Nemesis:
         target = "all workers" if kind.needs_all else taken[0]
         entry = Injected(round(time.monotonic() - self._began, 2), kind.name, target)
         self.timeline.append(entry)
-        self.counts[kind.name] += 1
-        self.injected += kind.is_fault
         thread = threading.Thread(target=self._carry_out, args=(kind, entry, taken, own))
         self._threads.append(thread)
         thread.start()
@@ -99,12 +99,22 @@ class Nemesis:
     def _carry_out(self, kind: Kind, entry: Injected, taken: Sequence[str], dice: Random) -> None:
         try:
             entry.what = kind.do(taken[0], dice)
+            self._count(kind)
+        except NotDone as reason:
+            entry.what = f"not done: {reason}"
         except Exception as problem:  # noqa: BLE001  the run says it at its end: a fault that could not be healed
             self.failures.append(f"{kind.name} of {entry.target} at {entry.at} s: {problem!r}")
         finally:
             entry.healed = round(time.monotonic() - self._began, 2)
             with self._lock:
                 self._busy.difference_update(taken)
+
+    def _count(self, kind: Kind) -> None:
+        with self._lock:
+            if kind.is_fault:
+                self.counts[kind.name] += 1
+            else:
+                self.publications += 1
 
     def _supervise(self) -> None:
         """Start again what ended by itself, as a supervisor would; the check of that name tells."""
@@ -224,7 +234,7 @@ class Nemesis:
         self._backup.unlink(missing_ok=True)
         problem = self._stage.run("backup", str(self._backup))
         if problem:
-            return f"no backup could be taken: {problem.splitlines()[-1]}"
+            raise NotDone(problem.splitlines()[-1])
         seconds = self._wait(dice.uniform(1.0, 5.0))
         workers = self._stage.workers
         for role in workers:
@@ -232,7 +242,9 @@ class Nemesis:
         problem = self._stage.run("restore", str(self._backup))
         for role in workers:
             role.start()
-        return f"{seconds:.1f} s older" if not problem else f"not restored: {problem.splitlines()[-1]}"
+        if problem:
+            raise NotDone(problem.splitlines()[-1])
+        return f"{seconds:.1f} s older"
 
     # Kafka
 
@@ -258,4 +270,6 @@ class Nemesis:
         days = dice.randint(1, 60)
         self._stage.write_campaigns(days)
         problem = self._stage.run("campaigns", "publish")
-        return problem.splitlines()[-1] if problem else f"a horizon of {days} days"
+        if problem:
+            raise NotDone(problem.splitlines()[-1])
+        return f"a horizon of {days} days"

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaException
 
 from pipeline.codec import Codec
 from pipeline.core import subjects
 from proof import checks
 from proof.checks import Anomaly, Stored
 from proof.client import Client
-from proof.drain import NotDrained, stored, until, until_settled, until_started
+from proof.drain import NotDrained, stored, until_settled, until_started
 from proof.faults import Injected, Nemesis
+from proof.group import measured_recovery, standing
 from proof.ledger import UNKNOWN, Ledger
 from proof.recompute import EVENTS, Fold, Published
 from proof.stage import CODE_SECRET, Stage
@@ -100,7 +100,7 @@ def prove(plan: Plan, folder: Path) -> Result:
             nemesis.run(plan.seconds, plan.faults)
             result.recoveries_seconds = [measured_recovery(stage, number) for number in range(plan.recoveries)]
         except NotDrained as problem:
-            noticed.append(Anomaly("unseen", str(problem)))
+            noticed.append(Anomaly("unseen", f"{problem}\n{standing(stage)}"))
         finally:
             all_of_it.client.stop()
         reckon(all_of_it, result, nemesis, noticed)
@@ -119,7 +119,7 @@ def reckon(all_of_it: Cast, result: Result, nemesis: Nemesis | None = None, noti
         try:
             until_settled(log, reader, all_of_it.ledger, SETTLE_SECONDS)
         except NotDrained as problem:
-            found.append(Anomaly("unseen", str(problem)))
+            found.append(Anomaly("unseen", f"{problem}\n{standing(stage)}"))
         stage.stop()
         log.grow()
         effects.grow()
@@ -133,6 +133,7 @@ def reckon(all_of_it: Cast, result: Result, nemesis: Nemesis | None = None, noti
     if nemesis is not None:
         found += [Anomaly("ended by itself", f"not healed: {words}") for words in nemesis.failures]
         result.faults = dict(nemesis.counts)
+        result.sent["publications of campaigns"] = nemesis.publications
         result.timeline = nemesis.timeline
     counts = Counter(anomaly.name for anomaly in found)
     result.anomalies = {name: counts[name] for name in checks.NAMES}
@@ -185,49 +186,4 @@ def _sent(ledger: Ledger) -> dict[str, int]:
             n for status, n in ledger.statuses.items() if status not in (200, UNKNOWN)
         ),
         "requests without an answer": ledger.statuses[UNKNOWN],
-    }
-
-
-def measured_recovery(stage: Stage, number: int) -> float:
-    """Kill -9 one worker while all else is well; seconds until other workers have decided something new in each of
-    its partitions. Raises NotDrained."""
-    reader = stage.backend.reader()
-    worker = stage.workers[number % len(stage.workers)]
-    try:
-        until(lambda: _is_calm(stage), "every partition has an owner, and every worker partitions", START_SECONDS)
-        owned = _owned(stage)[worker.pid]
-        worker.kill()
-        killed = time.monotonic()
-        before = {partition: reader.stored(partition)[0] or 0 for partition in owned}
-        until(
-            lambda: all((reader.stored(p)[0] or 0) > offset for p, offset in before.items()),
-            f"partitions {owned} of the killed {worker.name} are decided by others",
-            START_SECONDS,
-        )
-        took = round(time.monotonic() - killed, 1)
-    finally:
-        reader.close()
-    worker.start()
-    return took
-
-
-def _is_calm(stage: Stage) -> bool:
-    for role in stage.roles:
-        if role.noticed_dead():
-            role.start()
-    owned = _owned(stage)
-    partitions = sorted(partition for each in owned.values() for partition in each)
-    return partitions == list(range(stage.partitions)) and all(owned.get(role.pid) for role in stage.workers)
-
-
-def _owned(stage: Stage) -> dict[int, list[int]]:
-    """The partitions of each worker, by process id (which is a part of its client id); nothing if nobody says."""
-    admin, name = stage.kafka.admin(), f"{stage.prefix}rapport"
-    try:
-        group = admin.describe_consumer_groups([name], request_timeout=10)[name].result(timeout=15)
-    except (KafkaException, TimeoutError):
-        return {}
-    return {
-        int(member.client_id.split("-")[-2]): [each.partition for each in member.assignment.topic_partitions]
-        for member in group.members
     }
