@@ -27,7 +27,7 @@ def open_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenShop]:
     campaigns = shutil.copytree(CAMPAIGNS, tmp_path_factory.mktemp("rules") / "campaigns")
 
     def opening(**servers: str) -> Shop:
-        shops.append(Shop(tmp_path_factory.mktemp("shop"), RAPPORT_CAMPAIGNS=str(campaigns), **servers))
+        shops.append(Shop(tmp_path_factory.mktemp("shop"), **{"RAPPORT_CAMPAIGNS": str(campaigns), **servers}))
         return shops[-1]
 
     yield opening

@@ -17,6 +17,8 @@ from pipeline.codec import Codec
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import ChatPrompt, Effect, Voucher
+from pipeline.core.subjects import State
+from pipeline.core.voucher import VoucherState
 
 TOPICS = ("decisions", "vouchers", "chat-prompts", "messages", "tasks", "dead-letters")
 
@@ -72,9 +74,14 @@ def _states(backend: Backend, reader: Reader) -> dict[str, str]:
             _, stored = reader.subject(key)
             assert stored, f"{key} is listed in partition {number}, but it is not there"
             state = subjects.decode(key, stored)
-            view = customer_view(state) if isinstance(state, Profile) else voucher_view(state, 0)
-            found[key] = json.dumps(view, ensure_ascii=False)
+            found[key] = json.dumps(_view(state), ensure_ascii=False)
     return found
+
+
+def _view(state: State) -> object:
+    if isinstance(state, Profile):
+        return customer_view(state)
+    return voucher_view(state, 0) if isinstance(state, VoucherState) else msgspec.to_builtins(state)
 
 
 def assert_equal(one: Outcome, other: Outcome) -> None:
