@@ -38,7 +38,7 @@ IDENTITY_SECRET = b"identity secret of the tests"
 STREAM_SECRET = b"stream secret of the tests"
 CODEC = Codec()
 DAY_MS = 86_400_000
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60.0
 EVENTS = "events"
 
 
@@ -100,9 +100,8 @@ class Running:
         """A worker decides what comes."""
         stop = threading.Event()
         log, store = self.backend.worker()
-        store.identify(self.backend.log_identity())
         options = WorkerOptions(code_secret=b"code secret", source="work@test")
-        worker = Worker(log, store, CODEC, options, now_ms, Unmeasured())
+        worker = Worker(log, store, CODEC, options, now_ms, Unmeasured(), self.backend.log_identity)
         thread = threading.Thread(target=worker.run, args=(stop,), name="test-worker")
         thread.start()
         try:

@@ -140,8 +140,8 @@ class RealTown(Sayings):
     def decides(self) -> None:
         """A worker comes, decides all there is, and goes."""
         log, store = self.backend.worker()
-        store.identify(self.backend.log_identity())
-        worker = Worker(log, store, CODEC, OPTIONS, lambda: self.now, self.measures)
+        identity = self.backend.log_identity
+        worker = Worker(log, store, CODEC, OPTIONS, lambda: self.now, self.measures, identity)
         try:
             worker.run_until_idle()
         finally:
