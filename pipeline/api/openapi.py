@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline import __version__
 from pipeline.api.messages import item_of
+from pipeline.api.openapi_tracking import tracking_paths
 from pipeline.api.orders import RedeemOrder
 from pipeline.api.redeeming import Redeemed
 from pipeline.api.specimens import AT, CUSTOMER, PROMPT, VOUCHER
@@ -27,7 +28,9 @@ _ERRORS = {
     "409": "redeemed for another order already; or a browser that belongs to a person",
     "410": "expired, or withdrawn",
     "413": "the body is too large",
+    "415": "a compression that is not understood",
     "422": "the order does not meet the voucher's conditions; the message says which",
+    "429": "too often; to be repeated after `Retry-After` seconds",
     "503": "cannot be answered now; safe to repeat after `Retry-After` seconds",
 }
 
@@ -56,11 +59,13 @@ def _document() -> Json:
             "title": "Rapport",
             "version": __version__,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "description": "What `rapport serve` (and `rapport up`) answers. Amounts are integer minor units beside"
-            " their currency, times are epoch milliseconds in fields ending in `_at`.",
+            "description": "What `rapport up` answers: `rapport collect` the paths tagged tracking, under the write"
+            " key or the server key; `rapport serve` the others, under the server key. Amounts are integer minor"
+            " units beside their currency, times are epoch milliseconds in fields ending in `_at`.",
         },
         "security": [{"basic": []}, {"bearer": []}],
         "paths": {
+            **tracking_paths(_refused(*_ERRORS)),
             "/v1/customers/{id}": {"get": _customer(), "delete": _erase()},
             "/v1/customers/{id}/export": {"get": _export()},
             "/v1/vouchers/{code}": {"get": _voucher()},
@@ -78,8 +83,8 @@ def _document() -> Json:
         },
         "components": {
             "securitySchemes": {
-                "basic": {"type": "http", "scheme": "basic", "description": "The server key as user, no password."},
-                "bearer": {"type": "http", "scheme": "bearer", "description": "The server key."},
+                "basic": {"type": "http", "scheme": "basic", "description": "The key as user, no password."},
+                "bearer": {"type": "http", "scheme": "bearer", "description": "The key."},
             },
             "schemas": {"Error": error, **components},
         },
@@ -212,7 +217,7 @@ def _refused(*statuses: str) -> Json:
     schema = {"$ref": "#/components/schemas/Error"}
     return {
         status: {"description": _ERRORS[status], "content": {"application/json": {"schema": schema}}}
-        for status in statuses
+        for status in sorted({"400", "429", *statuses})
     }
 
 
