@@ -9,7 +9,18 @@ import typer
 from pipeline import __version__
 from pipeline.backends.contract import Refused, Unavailable
 from pipeline.campaigns import CampaignError
-from pipeline.commands import campaigns, dead_letters, demo, doctor, history, keeping, looking, people, roles
+from pipeline.commands import (
+    campaigns,
+    dead_letters,
+    delivering,
+    demo,
+    doctor,
+    history,
+    keeping,
+    looking,
+    people,
+    roles,
+)
 from pipeline.producers.replay.rows import BadFileError, BadValueError
 from pipeline.producers.replay.writing import LogNewerError
 from pipeline.settings import SettingsError
@@ -60,6 +71,7 @@ for command in COMMANDS:
     app.command()(command)
 app.add_typer(campaigns.campaigns_app, name="campaigns")
 app.add_typer(dead_letters.dead_letters_app, name="dead-letters")
+app.add_typer(delivering.deliveries_app, name="deliveries")
 
 
 def _version(asked: bool) -> None:

@@ -19,6 +19,7 @@ from pipeline.backends.reading import blocks
 from pipeline.commands.opening import Config, Data, console, settings_of, write_line
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
+from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF
 from pipeline.core.events import RecordErased
 from pipeline.erased import ErasureFilter, ErasureList
@@ -26,7 +27,7 @@ from pipeline.settings import SettingsError
 
 BLOCK = 1_000
 FOLLOW_SECONDS = 0.2
-TOPICS = ("events", *dict.fromkeys(TOPIC_OF.values()))
+TOPICS = ("events", *dict.fromkeys(TOPIC_OF.values()), DELIVERIES)
 
 
 def profile(

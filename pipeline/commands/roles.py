@@ -107,7 +107,7 @@ def deliver(config: Config = None, data: Data = None, metrics_port: MetricsPort 
     you like; embedded there is one.
 
     \b
-    What became of it:  rapport deliveries
+    What became of it:  rapport deliveries list
     """
     settings = settings_of(config, data)
     with opened(settings) as app:

@@ -175,7 +175,7 @@ class Deliverer:
             self._intake.start(place, number, cursors.get(place))
         first, end = self._reader.start_offset(DELIVERIES, number), self._log.end(number)
         start = max(first, cursors.get((DELIVERIES, number), first))
-        is_rescan = any(source.rescanned_to for source in self._intake.sources if source.ledger == number)
+        is_rescan = self._intake.is_rescanning(number)
         start = first if is_rescan else start
         ledger = Ledger(self._destination.name, self._deliverer)
         oldest_at = 0
@@ -185,6 +185,7 @@ class Deliverer:
                 delivery = self._codec.decode(record.value)
                 if isinstance(delivery, Delivery):
                     ledger.take(delivery, record.offset)
+                    self._intake.rescan_to((delivery.topic, delivery.partition), delivery.offset + 1)
         if is_rescan and first > 0:
             self._intake.leave_before(number, oldest_at or self._clock())
         ledger.next_offset = max(start, end)
@@ -244,8 +245,7 @@ class Deliverer:
     def _write(self, batch: Batch, *, cursors_too: bool = False) -> bool:
         """One transaction: the ledger, the word to the customers, the cursors. Then act on the claims."""
         now = self._clock()
-        recover_from = {(DELIVERIES, number): ledger.recover_from() for number, ledger in self._ledgers.items()}
-        cursors = {**self._intake.cursors(), **recover_from}
+        cursors = {**self._intake.cursors(), **self._recover_from()}
         if not batch.records and (not cursors or cursors == self._kept or (now < self._keep_at and not cursors_too)):
             return False
         try:
@@ -276,9 +276,15 @@ class Deliverer:
             if record.status in ("FAILED", "PARKED", "UNCERTAIN"):
                 log.error("%s %s is %s: %s", record.kind, record.effect_id, record.status.lower(), record.reason)
         for number, ledger in self._ledgers.items():
-            sources = (source for source in self._intake.sources if source.ledger == number)
-            if all(source.cursor() >= source.rescanned_to for source in sources):
+            if not self._intake.is_rescanning(number):
                 ledger.forget_old()
+
+    def _recover_from(self) -> dict[Place, int]:
+        """The cursors of the ledger itself. While effects are met again that it may have, all of it is needed."""
+        return {
+            (DELIVERIES, number): 0 if self._intake.is_rescanning(number) else ledger.recover_from()
+            for number, ledger in self._ledgers.items()
+        }
 
     def _encoded(self, batch: Batch) -> list[NewRecord]:
         records: list[NewRecord] = []

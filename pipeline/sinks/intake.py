@@ -36,7 +36,7 @@ class Source(msgspec.Struct):
     """The partition of `deliveries` that goes with it."""
     next_offset: int
     rescanned_to: int
-    """Below it effects may be in the ledger already, because the cursor was lost; 0: it was not."""
+    """Below it effects may be in the ledger already: the cursor was lost, if it is below."""
     looked_to: int
     """Revocations below it are known."""
     from_ms: int = 0
@@ -91,10 +91,20 @@ class Intake:
             if source.place == place:
                 source.looked_to = min(source.looked_to, offset)
 
+    def is_rescanning(self, ledger: int) -> bool:
+        """Whether effects are read that the ledger may have already: the cursor was lost."""
+        return any(source.cursor() < source.rescanned_to for source in self.sources if source.ledger == ledger)
+
+    def rescan_to(self, place: Place, offset: int) -> None:
+        """The ledger has effects up to there: a cursor below shows that a rescan was not finished."""
+        for source in self.sources:
+            if source.place == place:
+                source.rescanned_to = max(source.rescanned_to, offset)
+
     def leave_before(self, ledger: int, at: int) -> None:
         """The ledger begins at this time, epoch ms, and the cursors are lost."""
         for source in self.sources:
-            if source.ledger == ledger and source.rescanned_to:
+            if source.ledger == ledger and source.cursor() < source.rescanned_to:
                 log.error("%s/%d: the cursor is lost; what was decided before %d ms is left alone", *source.place, at)
                 source.from_ms = at
 

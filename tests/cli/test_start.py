@@ -226,7 +226,8 @@ def test_usage(empty: Home) -> None:
 
 
 COMMANDS = ("demo", "init", "up", "collect", "serve", "work", "deliver", "relay", "replay", "simulate", "rebuild",
-            "fit", "profile", "log", "check", "doctor", "backup", "restore", "campaigns publish")  # fmt: skip
+            "fit", "profile", "log", "check", "doctor", "backup", "restore", "campaigns publish",
+            "deliveries list", "deliveries retry")  # fmt: skip
 
 
 def test_help_names_every_command(empty: Home) -> None:

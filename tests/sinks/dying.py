@@ -1,7 +1,7 @@
 """A deliverer that dies (or stands still) in a gap between claim, act and record: python -m sinks.dying JSON.
 
 Run by `test_killed.py`. Here lives what happens in the gap; nothing is checked. With `"signal": "STOP"` it stands
-still once instead of dying; when it is let go on it says `fenced` as soon as it may not record any more.
+still once instead of dying; let go on, it says `back` when it has looked at everything again some times.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pipeline.sinks.steps import Options
 from pipeline.sinks.webhook import Post, Webhook
 
 CODEC = Codec()
+TURNS_AFTER = 50
 QUICK = Schedule(first_ms=100, factor=2, longest_ms=1_000, give_up_ms=600_000)
 
 
@@ -52,11 +53,11 @@ class Gap:
     def __init__(self, name: str, how: signal.Signals) -> None:
         self._name = name
         self._how = how
-        self._is_over = False
+        self.is_over = False
 
     def __call__(self, name: str) -> None:
-        if name == self._name and not self._is_over:
-            self._is_over = True
+        if name == self._name and not self.is_over:
+            self.is_over = True
             os.kill(os.getpid(), self._how)
             # A stop takes effect a moment later.
             time.sleep(0.2)
@@ -131,14 +132,17 @@ def main() -> None:
     webhook = DyingWebhook(given["url"], given["secret"], now_ms)
     webhook.gap = gap
     deliverer = webhook_deliverer(opened(given["on"]), webhook, given["repeats"], lambda log: DyingLog(log, gap))
+    turns = 0
     while True:
         try:
             if not deliverer.turn():
                 time.sleep(0.01)
-        except Unavailable as problem:
-            sys.stdout.write(f"fenced: {problem}\n")
+        except Unavailable:
+            time.sleep(0.01)
+        turns += gap.is_over
+        if turns == TURNS_AFTER:
+            sys.stdout.write("back\n")
             sys.stdout.flush()
-            time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,111 @@
+"""The last look at the customer: consent withdrawn since, somebody forgotten, a store that is not there yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline.core import subjects
+from pipeline.core.customer.consent import Consent
+from pipeline.core.customer.consent import Permission as Word
+from pipeline.core.customer.identity import Identity
+from pipeline.core.customer.profile import Profile
+from pipeline.core.partition import ActiveRules
+from pipeline.core.rules import Campaign, Contact, DoVoucher, WhenLapsed
+from pipeline.sinks.choosing import NotYetError
+from pipeline.sinks.permission import Permission
+from sinks.world import NOW, mail, message
+
+
+class Store:
+    """As far as a permission asks it."""
+
+    def __init__(self, *profiles: Profile, offset: int | None = 100, rules: ActiveRules | None = None) -> None:
+        self.states = {each.key: subjects.encode(each) for each in profiles}
+        self.offset = offset
+        self.end = 100
+        self.rules = msgspec.msgpack.encode(rules) if rules else None
+
+    def subject(self, key: str) -> tuple[int | None, bytes | None]:
+        return self.offset, self.states.get(key)
+
+    def stored(self, _partition: int) -> tuple[int | None, bytes | None]:
+        return self.offset, self.rules
+
+    def partition_of(self, _key: str) -> int:
+        return 0
+
+    def end_offset(self, _topic: str, _partition: int) -> int:
+        return self.end
+
+
+def look(store: Store, effect: Any = None) -> str:
+    return Permission(store).refusal(effect or mail(1))  # type: ignore[arg-type]
+
+
+def customer(key: str = "u:ada", *, owner: str = "", at: int = NOW, **words: bool) -> Profile:
+    """`email_marketing=False`: withdrawn."""
+    permissions = {name.replace("_", "."): Word(granted, NOW) for name, granted in words.items()}
+    return Profile(key, at, consent=Consent(permissions), identity=Identity(owner=owner))
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (customer(email_marketing=True), ""),
+        (customer(), ""),
+        (customer(email_marketing=False), "consent withdrawn"),
+        (customer(sms_marketing=False), ""),
+        (customer(email_service=False), ""),
+    ],
+    ids=["granted", "never a word (the decision knew why)", "withdrawn", "another channel", "another purpose"],
+)
+def test_what_was_withdrawn_since_is_refused(known: Profile, expected: str) -> None:
+    assert look(Store(known)) == expected
+
+
+def test_a_browser_that_was_handed_over_is_asked_of_its_person() -> None:
+    browser = customer("a:b", owner="u:ada", email_marketing=True)
+    person = customer("u:ada", email_marketing=False)
+    assert look(Store(browser, person), mail(1, customer="a:b")) == "consent withdrawn"
+    assert look(Store(browser), mail(1, customer="a:b")) == ""
+
+
+def test_the_purpose_is_the_campaigns() -> None:
+    contact = Contact(channels=("email",), purpose="service")
+    campaign = Campaign(name="news", when=WhenLapsed(), do=DoVoucher(discount_percent=5), contact=contact)
+    rules = ActiveRules(1, msgspec.json.encode([campaign]))
+    assert look(Store(customer(email_marketing=False), rules=rules), message(1, customer="u:ada")) == ""
+    assert look(Store(customer(email_service=False), rules=rules), message(1, customer="u:ada")) != ""
+
+
+@pytest.mark.parametrize("offset", [None, 0, 99])
+@pytest.mark.parametrize(
+    "known", [[], [customer(at=NOW - 1, email_marketing=True)]], ids=["nobody", "an older state"]
+)
+def test_a_store_that_has_not_come_to_the_decision_is_waited_for(offset: int | None, known: list[Profile]) -> None:
+    """Redis was emptied, or fell a second back: what it says is not what was decided on."""
+    store = Store(*known, offset=offset)
+    permission = Permission(store)  # type: ignore[arg-type]
+    with pytest.raises(NotYetError):
+        permission.refusal(mail(1))
+    store.end = 200
+    with pytest.raises(NotYetError):
+        permission.refusal(mail(1))
+    store.offset = 100
+    assert permission.refusal(mail(1)) == ("" if known else "forgotten"), "the end as it was then counts"
+
+
+def test_who_is_gone_when_the_store_has_come_so_far_was_forgotten() -> None:
+    assert look(Store()) == "forgotten"
+
+
+def test_memory_of_what_is_waited_for_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.sinks.permission.MAX_WAITING", 3)
+    permission = Permission(Store(offset=None))  # type: ignore[arg-type]
+    for number in range(20):
+        with pytest.raises(NotYetError):
+            permission.refusal(mail(number))
+    assert len(permission._awaited) <= 3
