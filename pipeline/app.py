@@ -71,6 +71,7 @@ def open_backend(settings: Settings) -> Backend:
             settings.store,
             prefix=settings.prefix,
             kafka_options=settings.kafka_options(),
+            redis_options=settings.redis_options(),
         )
     return Embedded(Path(settings.data), settings.partitions)
 

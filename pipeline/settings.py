@@ -17,7 +17,7 @@ import msgspec
 DEFAULT_FILE = Path("rapport.toml")
 SECRETS = (
     "server_key", "previous_server_key", "identity_secret", "code_secret", "store", "schema_registry_url",
-    "kafka_sasl_password", "kafka_ssl_key_password", "webhook_secret",
+    "kafka_sasl_password", "kafka_ssl_key_password", "webhook_secret", "store",
 )  # fmt: skip
 """Never shown; each can stand in a file of its own. Addresses may hold passwords."""
 LISTS = ("allowed_origins", "trusted_proxies", "webhook_channels")
@@ -135,6 +135,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Passed to Kafka clients: file of the client key."""
     kafka_ssl_key_password: str = ""
     """Passed to Kafka clients: what the client key is encrypted with."""
+    redis_ssl_ca_location: str = ""
+    """File of the certificate authority of a rediss:// store; "" for the system's own."""
+    redis_ssl_certificate_location: str = ""
+    """File of the client certificate for a rediss:// store that asks for one."""
+    redis_ssl_key_location: str = ""
+    """File of that certificate's key."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
 
@@ -142,6 +148,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """The `kafka_*` settings as librdkafka names them (`kafka_sasl_username` → `sasl.username`)."""
         names = [name for name in self.__struct_fields__ if name.startswith("kafka_")]
         return {n.removeprefix("kafka_").replace("_", "."): getattr(self, n) for n in names if getattr(self, n)}
+
+    def redis_options(self) -> dict[str, str]:
+        """The `redis_*` settings as redis-py names them."""
+        named = {
+            "ssl_ca_certs": self.redis_ssl_ca_location,
+            "ssl_certfile": self.redis_ssl_certificate_location,
+            "ssl_keyfile": self.redis_ssl_key_location,
+        }
+        return {name: value for name, value in named.items() if value}
 
     def stream_secret(self) -> bytes:
         """Signs site-stream tokens; derived, so that there is one secret less to keep."""
@@ -230,6 +245,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"log = {settings.log!r}: expected kafka://host:port")
     if settings.store and not settings.store.startswith(("redis://", "rediss://")):
         raise SettingsError(f"store = {settings.store.split('@')[-1]!r}: expected redis://host:port or rediss://")
+    if settings.redis_options() and not settings.store.startswith("rediss://"):
+        raise SettingsError("redis_ssl_* are for a store behind TLS: set RAPPORT_STORE=rediss://host:port")
     if "{" in settings.prefix or "}" in settings.prefix:
         raise SettingsError(
             f"prefix = {settings.prefix!r}: braces would break the placement of keys in a Redis Cluster"

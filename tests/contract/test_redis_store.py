@@ -159,7 +159,8 @@ def test_existing_topics_are_left_as_they_are(
 
 def test_the_topics_that_are_shipped() -> None:
     shipped = read_topics(TOPICS_FILE).topics
-    assert {*TOPIC_OF.values(), "events", "clickstream", "purchases", "chats"} == {*shipped}
+    inner = {"events", "deliveries", "erasures"}
+    assert {*TOPIC_OF.values(), *inner, "clickstream", "purchases", "chats"} == {*shipped}
     assert (shipped["events"].partitions, shipped["events"].retention_days) == (8, 30)
 
 

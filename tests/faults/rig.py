@@ -58,15 +58,16 @@ class Rig:
         self.topics.write_text(TOPICS)
         self.where = {"bootstrap": bootstrap, "redis_url": redis_url, "prefix": prefix}
         self.backend = self.opened(**options)
+        if feeds:
+            self.backend.ensure_topics()
         self._appender = self.backend.appender("test")
         self.registry = CollectorRegistry()
         self._measures = WorkerMeasures(self.registry)
         self._customers = 0
         if feeds:
-            self._begin()
+            self._publish_rules()
 
-    def _begin(self) -> None:
-        self.backend.ensure_topics()
+    def _publish_rules(self) -> None:
         rules = CampaignsChanged(
             version=1, campaigns=msgspec.json.encode([CAMPAIGN]), source="publish@test", received_at=NOON
         )

@@ -40,6 +40,8 @@ class KafkaServer(ServerProcess):
         # Kafka's own form of a UUID; the first letter keeps it from looking like an option to the formatter.
         self.cluster_id = "R" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         self._properties = {**self._defaults(free_port()), **(properties or {})}
+        self.format_options: list[str] = []
+        """Further words for the formatting of the storage."""
         self._admin: AdminClient | None = None
 
     def _defaults(self, controller_port: int) -> dict[str, str]:
@@ -80,7 +82,9 @@ class KafkaServer(ServerProcess):
         config = self.folder / "server.properties"
         config.write_text("".join(f"{key}={value}\n" for key, value in self._properties.items()))
         done = subprocess.run(
-            self._run("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(config)),
+            self._run(
+                "kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(config), *self.format_options
+            ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

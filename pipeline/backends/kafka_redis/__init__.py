@@ -40,6 +40,7 @@ class KafkaRedis:
     prefix: before the names of topics, groups, transactions and keys: several shops (or tests) on one cluster.
     group: the workers' consumer group.
     kafka_options: librdkafka's properties for every client (SASL, TLS, tuning).
+    redis_options: redis-py's options for every client (ssl_ca_certs, ssl_certfile, ssl_keyfile).
     instance: unique among workers, now and for ever; None: host, process id and chance.
     session_timeout_ms: after that long without a sign a worker's partitions go to others.
     delivery_timeout_ms: after that long an appended record is answered Unavailable.
@@ -54,6 +55,7 @@ class KafkaRedis:
         prefix: str = "",
         group: str = "rapport",
         kafka_options: Mapping[str, str] | None = None,
+        redis_options: Mapping[str, str] | None = None,
         instance: str | None = None,
         session_timeout_ms: int = SESSION_TIMEOUT_MS,
         delivery_timeout_ms: int = DELIVERY_TIMEOUT_MS,
@@ -62,7 +64,8 @@ class KafkaRedis:
         self._cluster = Cluster(bootstrap, prefix, group, dict(kafka_options or {}))
         self._keys = Keys(prefix)
         self._redis_url = redis_url
-        self._redis = Connection(redis_url)
+        self._redis_options = dict(redis_options or {})
+        self._redis = self._connection()
         self._instance = instance
         self._session_timeout_ms = session_timeout_ms
         self._delivery_timeout_ms = delivery_timeout_ms
@@ -83,7 +86,7 @@ class KafkaRedis:
     def worker(self) -> tuple[KafkaWorkerLog, RedisStore]:
         """A new member of the group, and the store."""
         log = KafkaWorkerLog(self._cluster, self._unique(), session_timeout_ms=self._session_timeout_ms)
-        return log, RedisStore(Connection(self._redis_url), self._keys)
+        return log, RedisStore(self._connection(), self._keys)
 
     def deliveries(self, destination: str, released: Callable[[], None]) -> KafkaDeliveryLog:
         """A new member of the destination's group."""
@@ -93,7 +96,7 @@ class KafkaRedis:
 
     def reader(self) -> KafkaRedisReader:
         """What questions are answered with; whoever reads takes one of their own."""
-        return KafkaRedisReader(self._cluster, Connection(self._redis_url), self._keys)
+        return KafkaRedisReader(self._cluster, self._connection(), self._keys)
 
     def keys(self, partition: int) -> Iterator[str]:
         """All subject keys of a partition in byte order."""
@@ -132,6 +135,9 @@ class KafkaRedis:
 
     def _unique(self) -> str:
         return self._instance or f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+    def _connection(self) -> Connection:
+        return Connection(self._redis_url, self._redis_options)
 
     def _partitions(self) -> int:
         return topics.topic_partitions(self._cluster, self._cluster.admin(), EVENTS)

@@ -32,6 +32,8 @@ _ELECTING = (
 )
 _UNREACHABLE = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE)
 
+_TIMED_OUT = (KafkaError._TIMED_OUT, KafkaError._MSG_TIMED_OUT)
+
 Answer = TypeVar("Answer")
 
 
@@ -44,6 +46,9 @@ class Cluster(msgspec.Struct, frozen=True):
     group: str = "rapport"
     options: Mapping[str, str] = {}
     """librdkafka's properties, by their own names."""
+    turned_away: list[str] = msgspec.field(default_factory=list)
+    """What brokers last said when they refused our credentials or we their certificate: librdkafka tells it to a
+    callback only, while every call just times out."""
 
     def topic(self, name: str) -> str:
         """The topic as the cluster knows it."""
@@ -74,6 +79,8 @@ class Cluster(msgspec.Struct, frozen=True):
     def unavailable(self, what: str, error: Exception | KafkaError) -> Unavailable:
         """The error as one sentence: what could not be done, where, and Kafka's own words or what to look at."""
         inner = error_of(error)
+        if inner is not None and inner.code() in (*_UNREACHABLE, *_TIMED_OUT) and self.turned_away:
+            return Unavailable(f"{what}: {self.turned_away[-1]}")
         if inner is not None and inner.code() in _UNREACHABLE:
             return Unavailable(
                 f"{what}: Kafka at {self.bootstrap} cannot be reached; does it run, and is RAPPORT_LOG right?"
@@ -82,10 +89,25 @@ class Cluster(msgspec.Struct, frozen=True):
 
     def _made(self, kind: Any, defaults: Mapping[str, Any], fixed: Mapping[str, Any]) -> Any:
         settings = {**defaults, **self.options, **fixed, "bootstrap.servers": self.bootstrap}
+        settings["error_cb"] = self._hear
         try:
             return kind(settings, logger=_logger)
         except KafkaException as error:
             raise ValueError(f"a Kafka setting is wrong: {reason_of(error)}; see RAPPORT_KAFKA_*") from error
+
+    def _hear(self, error: KafkaError) -> None:
+        """Remember why brokers and we do not come together; forget it when that is not the reason any more."""
+        self.turned_away.clear()
+        if error.code() == KafkaError._AUTHENTICATION:
+            self.turned_away.append(
+                f"Kafka at {self.bootstrap} refuses the credentials ({error.str()}): look at"
+                " RAPPORT_KAFKA_SASL_USERNAME, RAPPORT_KAFKA_SASL_PASSWORD and RAPPORT_KAFKA_SASL_MECHANISM"
+            )
+        elif error.code() == KafkaError._SSL:
+            self.turned_away.append(
+                f"Kafka at {self.bootstrap} and this process do not agree on TLS ({error.str()}): look at"
+                " RAPPORT_KAFKA_SSL_CA_LOCATION and RAPPORT_KAFKA_SECURITY_PROTOCOL"
+            )
 
 
 def patiently(cluster: Cluster, what: str, ask: Callable[[], Answer]) -> Answer:

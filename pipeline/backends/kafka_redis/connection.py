@@ -6,7 +6,7 @@ a key. Nothing is retried, because a script whose answer was lost may have run: 
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,11 +41,13 @@ PASSING = {
 class Connection:
     """A client of the server at `url`, made on first use: a server that is down is found out where it matters."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
+        """`options`: redis-py's for TLS. Raises ValueError for another kind of address."""
         parts = urlsplit(url)
         if parts.scheme not in ("redis", "rediss", "unix"):
             raise ValueError(f"{parts.scheme}:// is not a Redis; expected redis://host:port or rediss://host:port")
         self._url = url
+        self._options = dict(options or {})
         self.where = parts.path if parts.scheme == "unix" else f"{parts.hostname}:{parts.port or 6379}"
         """For messages: without user and password."""
         self._client: Any = None
@@ -77,7 +79,7 @@ class Connection:
         except redis.AuthenticationError as error:
             raise Unavailable(f"Redis at {self.where} refuses the password: {error}") from error
         except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.RedisClusterException) as error:
-            raise Unavailable(f"Redis at {self.where} does not answer: {error}") from error
+            raise Unavailable(self._unanswered(error)) from error
         except redis.ResponseError as error:
             raise self._translated(error) from error
 
@@ -93,12 +95,26 @@ class Connection:
         settings: dict[str, Any] = {
             "socket_timeout": ANSWER_SECONDS,
             "socket_connect_timeout": CONNECT_SECONDS,
+            **self._options,
         }
         single = redis.Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
         if not single.info("cluster").get("cluster_enabled"):
             return single
         single.close()
         return RedisCluster.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
+
+    def _unanswered(self, error: Exception) -> str:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return (
+                f"Redis at {self.where} shows a certificate that is not trusted: set RAPPORT_REDIS_SSL_CA_LOCATION to"
+                f" the file of its authority ({error})"
+            )
+        if "ssl" in str(error).lower():
+            return (
+                f"Redis at {self.where} broke off TLS: does it listen for it there, and want a client certificate"
+                f" (RAPPORT_REDIS_SSL_CERTIFICATE_LOCATION)? ({error})"
+            )
+        return f"Redis at {self.where} does not answer: {error}"
 
     def _translated(self, error: redis.ResponseError) -> Exception:
         """What the server's refusal means; the error itself if it is a bug of ours."""

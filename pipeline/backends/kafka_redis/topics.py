@@ -146,4 +146,5 @@ def metadata_of(cluster: Cluster, admin: AdminClient) -> ClusterMetadata:
     try:
         return admin.list_topics(timeout=_METADATA_SECONDS)
     except KafkaException as error:
+        admin.poll(0)  # only now it tells that credentials were refused
         raise cluster.unavailable("the topics cannot be listed", error) from error
