@@ -97,7 +97,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     webhook_url: str = ""
     """Where `deliver` posts effects of `webhook_channels`, signed (Standard Webhooks); "" for none."""
     webhook_secret: str = ""
-    """Signs them: whsec_ and the base64 of 24 to 64 bytes, the same at the receiver."""
+    """Signs them: whsec_ and the base64 of 24 to 64 bytes, the same at the receiver. While it is being replaced: the
+    new one, a space, the old one."""
     webhook_channels: tuple[str, ...] = ()
     """The channels (of tasks: the kinds) the webhook gets, for example ["email"]; the others go to the outbox."""
     webhook_repeats: bool = True

@@ -41,8 +41,8 @@ class Post(msgspec.Struct, frozen=True):
 
 
 class Webhook:
-    """Implements `pipeline.sinks.destination.Destination`. `clock` returns wall time, epoch ms. Raises ValueError for
-    an address or a secret that cannot be one."""
+    """Implements `pipeline.sinks.destination.Destination`. `secret` may be two, a new and an old one: receivers take
+    either. `clock` returns wall time, epoch ms. Raises ValueError for an address or a secret that cannot be one."""
 
     name = "webhook"
     at_once = 16
@@ -50,7 +50,7 @@ class Webhook:
     def __init__(self, url: str, secret: str, clock: Callable[[], int]) -> None:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError(f"webhook_url = {url!r}: expected https://host/path")
-        self._signer = Signer(key_of(secret))
+        self._signers = [Signer(key_of(each)) for each in secret.split() or [""]]
         self._url = url
         self._clock = clock
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
@@ -72,7 +72,9 @@ class Webhook:
             "user-agent": "rapport",
             "webhook-id": request.effect_id,
             "webhook-timestamp": str(int(at.timestamp())),
-            "webhook-signature": self._signer.sign(request.effect_id, at, request.body.decode()),
+            "webhook-signature": " ".join(
+                signer.sign(request.effect_id, at, request.body.decode()) for signer in self._signers
+            ),
         }
         try:
             answer = self._pool.request(

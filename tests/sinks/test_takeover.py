@@ -128,6 +128,44 @@ def test_lost_cursors_repeat_nothing(world: World) -> None:
     assert len(destination.acts) == len(set(destination.acts)) == 20
 
 
+def test_lost_cursors_and_a_ledger_that_does_not_reach_back_repeat_nothing_either(world: World) -> None:
+    """What is older than the ledger may have been sent: it is left alone, and said."""
+
+    class Trimmed:
+        """The log's retention took the beginning of the ledger away, up to `first`."""
+
+        def __init__(self, first: int) -> None:
+            self._inner = world.backend.reader()
+            self._first = first
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inner, name)
+
+        def start_offset(self, topic: str, partition: int) -> int:
+            return self._first if topic == DELIVERIES else int(self._inner.start_offset(topic, partition))
+
+    class Forgetful(LogAway):
+        """Knows no cursor."""
+
+        def cursors(self, _places: Any) -> dict[Any, int]:
+            return {}
+
+    destination = Counting()
+    first = world.deliverer(destination)
+    for number in range(10):
+        world.emit(mail(number))
+        settle(first)
+    first.close()
+    second = world.deliverer(
+        destination,
+        open_log=lambda released: Forgetful(world.backend.deliveries("counting", released), set()),
+        reader=Trimmed(len(world.records(DELIVERIES)) - 2),
+    )
+    world.emit(mail(10))
+    settle(second)
+    assert destination.acts == [f"voucher-{number}" for number in range(11)]
+
+
 def test_another_destination_does_not_repeat_what_this_one_sent(world: World) -> None:
     """The settings changed: e-mail goes elsewhere from now on."""
     world.emit(mail(1))

@@ -75,6 +75,15 @@ def test_what_was_changed_on_the_way_is_not_verified(receiver: Receiver) -> None
     assert not verified(Request(request.headers, again)), "the bytes are signed, not the meaning"
 
 
+def test_while_a_secret_is_replaced_receivers_with_either_accept_it(receiver: Receiver) -> None:
+    old = "whsec_" + base64.b64encode(b"the secret of last year, long").decode()
+    destination = Webhook(receiver.url, f"{SECRET} {old}", now_ms)
+    destination.send(destination.render(VOUCHER))
+    (request,) = receiver.requests
+    for secret in (SECRET, old):
+        standardwebhooks.Webhook(secret).verify(request.body, request.headers)
+
+
 def test_another_attempt_has_the_same_id_and_its_own_time(receiver: Receiver) -> None:
     send(receiver.url, lambda: NOW)
     send(receiver.url, lambda: NOW + 60_000)
