@@ -154,7 +154,7 @@ class App:
         """The tracking endpoints."""
         settings = self.settings
         options = CollectorOptions(
-            keys=Keys(*self.keys()),
+            keys=Keys(*settings.keys()),
             limits=self.limits,
             identity_secret=settings.identity_secret.encode(),
             stream_secret=self.stream_secret(),
@@ -173,12 +173,6 @@ class App:
         if not isinstance(self.backend, KafkaRedis):
             return None
         return open_spool(self.settings, self.backend, self.codec, self.registry, wall_ms)
-
-    def keys(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The browser keys and the server keys that are valid; the current one first."""
-        s = self.settings
-        browser = tuple(key for key in (s.write_key, s.previous_write_key) if key)
-        return browser, tuple(key for key in (s.server_key, s.previous_server_key) if key)
 
     @cached_property
     def limits(self) -> Limits:
@@ -200,8 +194,8 @@ class App:
         """Profiles, vouchers, site stream, feed; the demo shop if its folder is given."""
         settings = self.settings
         options = ApiOptions(
-            server_keys=self.keys()[1],
-            write_keys=self.keys()[0],
+            server_keys=settings.keys()[1],
+            write_keys=settings.keys()[0],
             limits=self.limits,
             identity_secret=settings.identity_secret.encode(),
             stream_secret=self.stream_secret(),

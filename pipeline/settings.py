@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from pipeline.edge.caller import Proxies
+
 DEFAULT_FILE = Path("rapport.toml")
 SECRETS = (
     "server_key", "previous_server_key", "identity_secret", "code_secret", "store", "schema_registry_url",
@@ -159,6 +161,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         }
         return {name: value for name, value in named.items() if value}
 
+    def keys(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The browser keys and the server keys that are valid, the current ones first."""
+        browser = tuple(key for key in (self.write_key, self.previous_write_key) if key)
+        return browser, tuple(key for key in (self.server_key, self.previous_server_key) if key)
+
     def stream_secret(self) -> bytes:
         """Signs site-stream tokens; derived, so that there is one secret less to keep."""
         return hmac.digest(self.identity_secret.encode(), b"site stream", hashlib.sha256)
@@ -218,7 +225,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
             name, value = name.removesuffix("_file"), _secret(variable, value)
         if name not in NAMES:
             raise SettingsError(f"unknown setting in the environment: {variable}{did_you_mean(name, 'RAPPORT_')}")
-        values[name] = [part.strip() for part in value.split(",")] if name in LISTS else value
+        values[name] = [part.strip() for part in value.split(",") if part.strip()] if name in LISTS else value
         try:
             msgspec.convert({name: values[name]}, Settings, strict=False)
         except msgspec.ValidationError as problem:
@@ -254,6 +261,13 @@ def _check(settings: Settings) -> None:
         )
     if settings.webhook_url and not (settings.webhook_secret and settings.webhook_channels):
         raise SettingsError("webhook_url needs webhook_secret, and webhook_channels: which channels it gets")
+    browser, server = settings.keys()
+    if set(browser) & set(server):
+        raise SettingsError("the write key stands in every page: the server key must be another one")
+    try:
+        Proxies(settings.trusted_proxies)
+    except ValueError as problem:
+        raise SettingsError(f"trusted_proxies: {problem}") from problem
     if settings.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise SettingsError(f"log_level = {settings.log_level!r}: expected DEBUG, INFO, WARNING or ERROR")
 

@@ -283,3 +283,11 @@ def test_a_second_embedded_worker_is_refused(tmp_path: Path) -> None:
     again, _ = embedded.worker()
     again.close()
     embedded.close()
+
+
+def test_an_option_that_redis_does_not_have_is_named() -> None:
+    connection = Connection("rediss://shop:open-sesame@localhost:1/0?ssl_ca_cert=/ca.pem")
+    says = r"Redis at localhost:1: .*'ssl_ca_cert'.*RAPPORT_STORE"
+    with pytest.raises(Refused, match=says) as told, connection.errors():
+        connection.client()
+    assert "open-sesame" not in str(told.value)

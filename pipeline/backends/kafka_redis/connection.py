@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 
-from pipeline.backends.contract import Fenced, Unavailable
+from pipeline.backends.contract import Fenced, Refused, Unavailable
 
 Value = str | bytes | int
 ANSWER_SECONDS = 10.0
@@ -39,7 +39,8 @@ PASSING = {
 
 
 class Connection:
-    """A client of the server at `url`, made on first use: a server that is down is found out where it matters."""
+    """A client of the server at `url`, made on first use: a server that is down is found out where it matters.
+    Raises Refused for an address with options that no client has."""
 
     def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
         """`options`: redis-py's for TLS. Raises ValueError for another kind of address."""
@@ -98,7 +99,11 @@ class Connection:
             **self._options,
         }
         single = redis.Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
-        if not single.info("cluster").get("cluster_enabled"):
+        try:
+            clustered = single.info("cluster").get("cluster_enabled")
+        except TypeError as error:  # redis-py hands every option of the address on to its connection
+            raise Refused(f"Redis at {self.where}: {error}: take that option out of RAPPORT_STORE") from error
+        if not clustered:
             return single
         single.close()
         return RedisCluster.from_url(self._url, retry=Retry(NoBackoff(), 0), **settings)
