@@ -75,6 +75,8 @@ class Seldom(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it was not said lately; a refused connection is put in plain words."""
         said = record.getMessage()
+        if "enable.gapless.guarantee is experimental" in said:
+            return False  # the spool relies on it, knowing that (docs/decisions/0011)
         if refused := self._REFUSED.search(said):
             said = f"Kafka at {refused[1]} cannot be reached: {refused[2]}; trying again"
             record.msg, record.args, record.levelno, record.levelname = said, (), logging.WARNING, "WARNING"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.backends.contract import NewRecord, Position, Unavailable
 from pipeline.producers.spool.disk import Disk
-from pipeline.producers.spool.flow import Flow
+from pipeline.producers.spool.flow import Flow, Stamps
 from pipeline.producers.spool.frames import Spooled
 from pipeline.producers.spool.options import SpoolOptions
 
@@ -119,8 +119,11 @@ class Counted:
 class World:
     """A collector's spool that can be stopped and started; calls into the log are answered one by one."""
 
-    def __init__(self, folder: Path, options: SpoolOptions = OPTIONS, seed: str = "") -> None:
+    def __init__(
+        self, folder: Path, options: SpoolOptions = OPTIONS, seed: str = "", stamps: Stamps | None = None
+    ) -> None:
         self.folder, self.options = folder, options
+        self.stamps = stamps or Unstamped()
         self.dice = random.Random(seed)
         self.log, self.counted = Log(), Counted()
         self.now, self.wall = 100.0, 1_000_000
@@ -137,7 +140,7 @@ class World:
         self.flow = Flow(
             self.disk,
             self.log,
-            Unstamped(),
+            self.stamps,
             self.options,
             self.counted,
             lambda number, outcome: answers.append((number, outcome)),
