@@ -15,6 +15,7 @@ REASONS = {
     "condition_false": "a condition of the campaign does not hold",
     "conversation_open": "they are talking with somebody already",
     "holdout": "they are in the comparison group, which is left alone",
+    "order_cancelled": "the order it rested on was cancelled",
     "lapse_disproved": "a late order shows that they had not lapsed",
     "no_longer_lapsed": "they have bought again meanwhile",
     "no_consent": "they have not permitted it",

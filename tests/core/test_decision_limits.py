@@ -22,7 +22,7 @@ from core.making import (
 from pipeline.core import customer
 from pipeline.core.customer import decisions
 from pipeline.core.customer.identity import CLAIM_OPEN_MS, Browser, Identity
-from pipeline.core.customer.notes import Granted, LapseDisproved
+from pipeline.core.customer.notes import Granted, LapseDisproved, OccasionGone
 from pipeline.core.customer.pending import MAX_ASKED
 from pipeline.core.effects import Decision, Send, Voucher
 from pipeline.core.events import SERVER, BudgetAnswered, BudgetRequested, BudgetSettled, TimerDue, VoucherIssued
@@ -119,8 +119,9 @@ FUSSY = rules(but(LIMITED, conditions=(Condition(field="purchases.orders", op="a
         (lambda profile: profile, (), rules(), ["RELEASED"]),
         (lambda profile: profile, (), rules(WIN_BACK), ["TAKEN a sign", "grants", "RELEASED"]),
         (lambda profile: profile, (LapseDisproved("win-back", "o1", "late"),), RULES, ["RELEASED"]),
+        (lambda profile: profile, (OccasionGone("win-back", "o1", "cancelled"),), RULES, ["RELEASED"]),
     ],
-    ids=["nothing happened", "bought", "condition", "campaign gone", "budget gone", "was wrong"],
+    ids=["nothing happened", "bought", "condition", "campaign gone", "budget gone", "was wrong", "cancelled"],
 )
 def test_a_grant_that_comes_too_late_is_given_back(meanwhile, notes, by, said):
     profile, _ = decided(buyer(0), candidate())
@@ -208,12 +209,14 @@ def test_a_customer_waits_for_a_bounded_number_of_answers():
         (365, [365], "TAKEN"),
         (365, [364], "REFUSED"),
         (365, [364, 400], "REFUSED"),
+        (0, ["taken back"], "TAKEN"),
+        (365, ["taken back"], "TAKEN"),
     ],
 )
 def test_for_one_customer_a_campaign_acts_so_often_within_so_many_days(days, given_days_ago, expected):
     campaign = but(WIN_BACK, per_customer=1, per_customer_days=days)
     now = T0 + 6000 * DAY
-    given = {f"before-{ago}": now - ago * DAY for ago in given_days_ago}
+    given = {f"before-{ago}": 0 if ago == "taken back" else now - ago * DAY for ago in given_days_ago}
     profile = buyer(0, decisions=decisions.Decisions(issued={"win-back": given}))
     after, said = decided(profile, candidate(), now=now, by=rules(campaign))
     assert said == (["TAKEN a sign", "grants"] if expected == "TAKEN" else ["REFUSED customer_limit"])

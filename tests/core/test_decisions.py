@@ -295,7 +295,7 @@ def test_what_was_wrong_and_not_sent_yet_is_revoked_and_stays_issued(status, occ
     profile = but(profile, vouchers=Vouchers({"CODE": held}))
     after, outputs = decided(profile, disproved())
     assert answers(outputs) == expected
-    assert after.decisions.issued == {"win-back": {"o1": T0}}
+    assert after.decisions.issued == {"win-back": {"o1": 0 if expected else T0}}
     if outputs:
         assert json.loads(outputs[0].facts) == {"why": "an order came late"}
 

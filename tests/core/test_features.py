@@ -4,7 +4,7 @@ import pytest
 
 from core.occurrences import START, at, chat, click, lived, order, says
 from pipeline.core.customer import FEATURES
-from pipeline.core.customer.notes import LapseDisproved, LapseFired, OrderCancelled, Ordered
+from pipeline.core.customer.notes import LapseDisproved, LapseFired, OccasionGone, OrderCancelled, Ordered
 from pipeline.core.events import (
     EffectDelivered,
     HandedOver,
@@ -57,7 +57,13 @@ STIMULI = (
     EffectDelivered(effect_id="e", channel="email", outcome="SENT", received_at=LATER),
     VoucherRedeemed(id="v", code="C", order_id="o1", discount_cents=1, received_at=LATER),
 )
-NOTES = (Ordered("o2", at(2), ""), OrderCancelled("o2"), LapseFired("o2"), LapseDisproved("win-back", "o2", "late"))
+NOTES = (
+    Ordered("o2", at(2), ""),
+    OrderCancelled("o2"),
+    LapseFired("o2"),
+    LapseDisproved("win-back", "o2", "late"),
+    OccasionGone("thanks", "o2", "gone"),
+)
 
 
 @pytest.mark.parametrize("who", PROFILES)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.making import DAY, HOUR, T0, THANKS, WIN_BACK, but, buyer, click, handed_over, order, rules
 from pipeline.core.customer import lapse
 from pipeline.core.customer.lapse import SHOP_HORIZON_DAYS, SHOP_THRESHOLD, Lapse
-from pipeline.core.customer.notes import Candidate, LapseDisproved, LapseFired, OrderCancelled, Ordered
+from pipeline.core.customer.notes import Candidate, LapseDisproved, LapseFired, OccasionGone, OrderCancelled, Ordered
 from pipeline.core.events import RulesChanged, TimerDue
 from pipeline.core.lapse_model import LapseModel, lapses_at, p_buys
 from pipeline.core.rules import WhenLapsed
@@ -127,7 +127,15 @@ def test_without_a_history_nothing_is_armed():
     assert after is profile.lapse
     assert not notes
     cancelled = but(buyer(), lapse=Lapse(due={"": T0 + DAY}))
-    assert lapse.step(cancelled, order("o1"), T0, RULES, [OrderCancelled("o1")]) == (Lapse(), ())
+    assert lapse.step(cancelled, order("o1"), T0, RULES, [OrderCancelled("o1")]) == (Lapse(), [])
+
+
+def test_who_has_no_order_any_more_was_never_lost():
+    profile, _ = fired(0)
+    cancelled = but(profile, purchases=buyer().purchases)
+    after, notes = lapse.step(cancelled, order("o1"), T0, RULES, [OrderCancelled("o1")])
+    assert after == Lapse()
+    assert notes == [OccasionGone(rule, "o1", "no order stands any more") for rule in ("", "win-back")]
 
 
 def test_a_purchase_answers_a_fired_rule_and_arms_it_again():

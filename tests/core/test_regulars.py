@@ -6,7 +6,7 @@ import pytest
 
 from core.making import DAY, T0, THANKS, WIN_BACK, but, buyer, click, order, rules
 from pipeline.core.customer import regulars
-from pipeline.core.customer.notes import OrderCancelled, Ordered
+from pipeline.core.customer.notes import OccasionGone, OrderCancelled, Ordered
 from pipeline.core.rules import WhenRegular
 
 FIFTHS = but(THANKS, name="fifths", when=WhenRegular(every_orders=5))
@@ -27,5 +27,10 @@ def test_a_campaign_thanks_at_each_multiple_of_its_orders(orders, thanked_by):
 
 
 def test_nothing_else_earns_thanks():
-    for event, notes in ((click(), []), (order("o2", event="Order Cancelled"), [OrderCancelled("o2")])):
-        assert regulars.step(buyer(0, 1), event, T0, rules(THANKS), notes) == (None, ())
+    assert regulars.step(buyer(0, 1), click(), T0, rules(THANKS), []) == (None, ())
+
+
+def test_an_order_that_is_cancelled_earns_none_any_more():
+    event, note = order("o2", event="Order Cancelled"), OrderCancelled("o2")
+    _, made = regulars.step(buyer(0, 1), event, T0, rules(FIFTHS, THANKS, WIN_BACK), [note])
+    assert made == [OccasionGone(name, "o2", "the order o2 was cancelled") for name in ("fifths", "thanks")]

@@ -249,6 +249,15 @@ def test_what_is_closed_is_bounded_and_the_oldest_goes_first():
     assert {"OPEN", "GONE", CODE} <= after.vouchers.held.keys()
 
 
+def test_what_is_open_is_never_dropped():
+    held = {
+        f"C{number:02}": Held(f"id{number}", "x", f"o{number}", "email", "sent", T0, T0 + DAY, 5, 0, "", 0, "")
+        for number in range(MAX_CLOSED + 1)
+    }
+    after, _ = stepped(buyer(0, vouchers=Vouchers(held)), GRANT)
+    assert after.vouchers.held.keys() == {*held, CODE}
+
+
 def test_what_is_none_of_its_business_changes_nothing():
     profile = holder()
     assert vouchers.step(profile, click(), T0, RULES, []) == (profile.vouchers, [])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from pipeline.core.customer.conditions import found, holds
-from pipeline.core.customer.notes import Candidate, Fact, Granted, LapseDisproved, Note, facts_json
+from pipeline.core.customer.notes import Candidate, Fact, Granted, LapseDisproved, Note, OccasionGone, facts_json
 from pipeline.core.customer.pending import (
     MAX_ASKED,
     Pending,
@@ -38,8 +38,8 @@ SITE = "site"
 EMAIL = "email"
 DAY_MS = 86_400_000
 
-HEARS: frozenset[type] = frozenset({Candidate, LapseDisproved, TimerDue, HandedOver, RulesChanged, BudgetAnswered})
-_CONCERNS = (Candidate, LapseDisproved)
+_CONCERNS = (Candidate, LapseDisproved, OccasionGone)
+HEARS: frozenset[type] = frozenset({*_CONCERNS, TimerDue, HandedOver, RulesChanged, BudgetAnswered})
 Outcome = Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED"]
 
 
@@ -58,7 +58,7 @@ class Decisions(msgspec.Struct, frozen=True, array_like=True):
     """Slice of the profile."""
 
     issued: dict[str, dict[str, int]] = {}
-    """Occasions acted on (or held out) and when, epoch ms, by campaign."""
+    """Occasions acted on (or held out) and when, epoch ms (0: it was taken back), by campaign."""
     answers: dict[str, Answer] = {}
     """By campaign; the oldest makes room beyond `MAX_ANSWERS`."""
     pending: tuple[Pending, ...] = ()
@@ -123,7 +123,7 @@ def step(
         start = own
     sitting = _Sitting(profile, start, event, now, rules)
     held = _heard_of_budget(sitting, event, start.pending) if isinstance(event, BudgetAnswered) else start.pending
-    disproved = [note for note in notes if isinstance(note, LapseDisproved)]
+    disproved = [note for note in notes if isinstance(note, LapseDisproved | OccasionGone)]
     for note in disproved:
         _revoke(sitting, note)
     still = [it for it in held if not any(it.is_for(note.rule, note.occasion) for note in disproved)]
@@ -256,7 +256,7 @@ def _customer_limit(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
     if not campaign.per_customer:
         return None
     days = campaign.per_customer_days
-    since = sitting.now - days * DAY_MS if days else -1
+    since = max(sitting.now - days * DAY_MS, 0) if days else 0
     given = sum(at > since for at in sitting.issued.get(campaign.name, {}).values())
     if given < campaign.per_customer:
         return None
@@ -331,12 +331,14 @@ def _mark_issued(sitting: _Sitting, campaign: str, occasion: str) -> None:
     sitting.issued[campaign] = {**sitting.issued.get(campaign, {}), occasion: sitting.now}
 
 
-def _revoke(sitting: _Sitting, note: LapseDisproved) -> None:
+def _revoke(sitting: _Sitting, note: LapseDisproved | OccasionGone) -> None:
     """What was taken is known to be wrong and can still be taken back (`vouchers` does); it stays issued."""
     held = sitting.profile.vouchers.held.values()
     if any(voucher.withdrawable(note.rule, note.occasion) for voucher in held):
         facts = facts_json({"why": note.reason})
-        sitting.answer(note.rule, note.occasion, "REVOKED", "lapse_disproved", facts)
+        reason = "lapse_disproved" if isinstance(note, LapseDisproved) else "order_cancelled"
+        sitting.issued[note.rule] = {**sitting.issued.get(note.rule, {}), note.occasion: 0}
+        sitting.answer(note.rule, note.occasion, "REVOKED", reason, facts)
 
 
 def _merged(own: Decisions, theirs: Decisions, visit: str, rules: Rules) -> Decisions:

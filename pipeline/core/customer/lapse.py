@@ -16,6 +16,7 @@ from pipeline.core.customer.notes import (
     LapseDisproved,
     LapseFired,
     Note,
+    OccasionGone,
     OrderCancelled,
     Ordered,
     facts_json,
@@ -131,7 +132,8 @@ def _rearmed(
     """Every rule armed anew from the history as it is now; `order` is the purchase that came, if one did."""
     history = profile.purchases.history
     if history is None:
-        return own if not own.due and not own.fired else Lapse(), ()
+        gone = [OccasionGone(rule, occasion, "no order stands any more") for rule, occasion in own.fired.items()]
+        return Lapse() if own.due or own.fired else own, gone
     armed: dict[str, int] = {}
     fired: dict[str, str] = {}
     notes: list[Output | Note] = []

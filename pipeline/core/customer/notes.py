@@ -37,6 +37,14 @@ class LapseDisproved(msgspec.Struct, frozen=True):
     reason: str
 
 
+class OccasionGone(msgspec.Struct, frozen=True):
+    """The order an occasion rested on was cancelled: what it led to is to be revoked if it still can be."""
+
+    rule: str
+    occasion: str
+    reason: str
+
+
 class Ordered(msgspec.Struct, frozen=True):
     """A trusted order was counted (once) in this step."""
 
@@ -51,7 +59,7 @@ class OrderCancelled(msgspec.Struct, frozen=True):
     order_id: str
 
 
-Note = Candidate | Granted | LapseFired | LapseDisproved | Ordered | OrderCancelled
+Note = Candidate | Granted | LapseFired | LapseDisproved | OccasionGone | Ordered | OrderCancelled
 
 Fact = str | int | float | bool | None | list[str]
 

@@ -1,4 +1,4 @@
-"""Thanking regular buyers: every so many orders, at the order that makes the number full.
+"""Thanking regular buyers: every so many orders, at the order that makes the number full and as long as it stands.
 
 Owns no slice: what it needs to know is in `purchases`, and an occasion is the order's id.
 """
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.core.customer.conditions import most_bought
-from pipeline.core.customer.notes import Candidate, Note, Ordered, facts_json
+from pipeline.core.customer.notes import Candidate, Note, OccasionGone, OrderCancelled, Ordered, facts_json
 from pipeline.core.effects import Output
 from pipeline.core.events import Stimulus
 from pipeline.core.rules import Rules, WhenRegular
@@ -15,16 +15,20 @@ from pipeline.core.rules import Rules, WhenRegular
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
-HEARS: frozenset[type] = frozenset({Ordered})
+HEARS: frozenset[type] = frozenset({Ordered, OrderCancelled})
 
 
 def step(
     profile: "Profile", _event: Stimulus, _now: int, rules: Rules, notes: Sequence[Note]
 ) -> tuple[None, Sequence[Output | Note]]:
-    """A candidate for each campaign whose number of orders the counted order completes."""
+    """A candidate for each campaign whose number of orders the counted order completes; none any more, if it was the
+    order that is cancelled."""
     for note in notes:
         if type(note) is Ordered:
             return None, _candidates(profile, note, rules)
+        if type(note) is OrderCancelled:
+            reason = f"the order {note.order_id} was cancelled"
+            return None, [OccasionGone(it.name, note.order_id, reason) for it, _ in rules.waiting_for(WhenRegular)]
     return None, ()
 
 

@@ -5,12 +5,12 @@ id and code follow from those alone.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
 from pipeline.core.customer.conditions import main_currency, most_bought
-from pipeline.core.customer.notes import Granted, LapseDisproved, Note, OrderCancelled, Ordered
+from pipeline.core.customer.notes import Granted, LapseDisproved, Note, OccasionGone, OrderCancelled, Ordered
 from pipeline.core.effects import Output, Send, Voucher, VoucherRevoked
 from pipeline.core.events import (
     EffectDelivered,
@@ -72,8 +72,9 @@ class Vouchers(msgspec.Struct, frozen=True, array_like=True):
 
 Outputs = list[Output | Note]
 
+Wrong = LapseDisproved | OccasionGone
 HEARS: frozenset[type] = frozenset(
-    {EffectDelivered, VoucherRedeemed, HandedOver, Purchase, Granted, Ordered, OrderCancelled, LapseDisproved}
+    {EffectDelivered, VoucherRedeemed, HandedOver, Purchase, Granted, Ordered, OrderCancelled, *get_args(Wrong)}
 )
 
 
@@ -96,7 +97,7 @@ def step(
             _issued(held, note, profile, now, rules, outputs)
         elif isinstance(note, Ordered):
             _presented(held, note, event, now, outputs)
-        elif isinstance(note, LapseDisproved):
+        elif isinstance(note, Wrong):
             _revoked(held, note, profile, now, outputs)
     _released(held, profile, now, outputs)
     if held == own.held and former == own.former:
@@ -155,7 +156,7 @@ def _presented(held: dict[str, Held], note: Ordered, event: Stimulus, now: int, 
     outputs.append(Send(voucher_key(code), request))
 
 
-def _revoked(held: dict[str, Held], note: LapseDisproved, profile: "Profile", now: int, outputs: Outputs) -> None:
+def _revoked(held: dict[str, Held], note: Wrong, profile: "Profile", now: int, outputs: Outputs) -> None:
     """Only what was not sent yet is taken back: a promise that reached the customer is kept."""
     for code, voucher in held.items():
         if not voucher.withdrawable(note.rule, note.occasion):
