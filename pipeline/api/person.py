@@ -19,6 +19,7 @@ from pipeline.codec import Codec
 from pipeline.core import erasure, subjects
 from pipeline.core.bounds import SALT_BYTES
 from pipeline.core.customer.profile import Profile
+from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF, Erasure
 from pipeline.core.events import ErasureRequested
 from pipeline.core.partitioner import partition_of
@@ -28,7 +29,7 @@ from pipeline.erased import ErasureFilter, ErasureList
 VERSION = 1
 """Of the exported document: rises when a field changes its meaning or goes."""
 EVENTS = "events"
-TOPICS = (EVENTS, *dict.fromkeys(topic for kind, topic in TOPIC_OF.items() if kind is not Erasure))
+TOPICS = (EVENTS, *dict.fromkeys(topic for kind, topic in TOPIC_OF.items() if kind is not Erasure), DELIVERIES)
 
 _encode = msgspec.json.encode
 

@@ -137,21 +137,25 @@ class Chooser:
         if place not in self._looked:
             self._intake.look_ahead(place)
             self._looked.add(place)
+        batch.records[effect.id] = self._looked_at(batch, delivery, effect, now)
+
+    def _looked_at(self, batch: Batch, delivery: Delivery, effect: Deliverable, now: int) -> Delivery:
+        if self._intake.is_revoked(effect.id):
+            return self._steps.next(delivery, "SKIPPED", "revoked")
         try:
-            if self._intake.is_revoked(effect.id):
-                record = self._steps.next(delivery, "SKIPPED", "revoked")
-            elif reason := self._last_look.refusal(effect):
-                record = self._steps.next(delivery, "SKIPPED", reason)
-            else:
-                request = self._destination.render(effect)
-                record = self._steps.next(delivery, "CLAIMED")
-                batch.claims.append((record, request))
+            reason = self._last_look.refusal(effect)
         except NotYetError as problem:
             wait_ms = min(max(NOT_YET_MS[0], now - delivery.first_at), NOT_YET_MS[1])
-            record = self._steps.next(delivery, "RETRY", str(problem), next_at=now + wait_ms)
+            return self._steps.next(delivery, "RETRY", str(problem), next_at=now + wait_ms)
+        if reason:
+            return self._steps.next(delivery, "SKIPPED", reason)
+        try:
+            request = self._destination.render(effect)
         except ValueError as problem:
-            record = self._steps.next(delivery, "FAILED", f"unrenderable: {problem}")
-        batch.records[effect.id] = record
+            return self._steps.next(delivery, "FAILED", f"unrenderable: {problem}")
+        claim = self._steps.next(delivery, "CLAIMED")
+        batch.claims.append((claim, request))
+        return claim
 
     def _revoke(self, batch: Batch, ledger: Ledger, revocation: VoucherRevoked) -> bool:
         """Reached in the order of the log: what is not sent yet never is, what was is taken back if it can be. False:

@@ -63,8 +63,8 @@ class Ledger:
 
     def forget_old(self) -> None:
         """Of what is done remember the latest."""
-        for effect_id in list(self._done)[: max(0, len(self._done) - DONE_REMEMBERED)]:
-            del self._done[effect_id]
+        while len(self._done) > DONE_REMEMBERED:
+            del self._done[next(iter(self._done))]
 
     def _replays(self, record: Delivery) -> bool:
         """Nobody can ask for what was sent, or is being acted on, once more."""
