@@ -24,9 +24,11 @@ from pipeline.core import rules
 from pipeline.core.customer import conditions, lifecycle
 from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF
+from pipeline.logs import event_of
 from pipeline.settings import SECRETS, Settings
 
 FOLDER = Path(__file__).resolve().parent / "reference"
+PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
 HEAD = "<!-- Made by docs/generate.py from the code: do not edit. -->\n"
 CAMPAIGN_PARTS = (
     ("", rules.Campaign),
@@ -60,6 +62,15 @@ refuses what is unknown or does not fit, `rapport campaigns publish` puts the fi
 
 What stands on the topics, from `schemas/`. Times are epoch milliseconds, UTC; money is in minor units of its
 currency; absent texts are empty, absent numbers 0. [asyncapi.yaml](../../deploy/asyncapi.yaml) has the topics.
+""",
+    "logs": """# Logs
+
+To standard error, one line a message. `log_format = "json"` (`RAPPORT_LOG_FORMAT=json`) makes each an object of
+`time` (UTC), `level`, `logger`, `event`, `message` and, for a defect, `exception`: its type and where it came from,
+since its text may quote a customer (`log_level = "DEBUG"` shows it). An event keeps its name as long as its sentence
+says the same. `rapport.kafka` also passes on what Kafka's client says. Who is to do something is told what;
+`rapport doctor` says more, and each [alert](../runbooks/README.md) has its page.
+
 """,
     "metrics": """# Metrics
 
@@ -216,6 +227,30 @@ def metrics_page() -> str:
     return INTRO["metrics"] + table(("metric", "type", "role", "meaning"), rows)
 
 
+def logs_page() -> str:
+    """Every event a log can name, from the log calls in the code."""
+    rows = sorted({call for file in sorted(PACKAGE.rglob("*.py")) for call in _log_calls(file)})
+    return INTRO["logs"] + table(("event", "logger", "level", "sentence"), rows)
+
+
+def _log_calls(file: Path) -> Iterator[tuple[str, str, str, str]]:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    loggers: dict[str, str] = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(name)], value=ast.Call(func=ast.Attribute(attr="getLogger"), args=[of])
+            ):
+                loggers[name] = str(ast.literal_eval(of))
+    for call in ast.walk(tree):
+        match call:
+            case ast.Call(func=ast.Attribute(value=ast.Name(name), attr=level), args=[said, *_]) if name in loggers:
+                if not isinstance(said, ast.Constant) or not isinstance(said.value, str):
+                    raise TypeError(f"{file}:{call.lineno}: a log call begins with a constant sentence")
+                kind = "error" if level == "exception" else level
+                yield f"`{event_of(said.value)}`", f"`{loggers[name]}`", kind, f"`{said.value}`"
+
+
 def cli_page() -> str:
     """Every command, as `--help` says it."""
     root = typer.main.get_command(command_line)
@@ -251,6 +286,7 @@ PAGES = {
     "campaigns.md": campaigns_page,
     "events.md": events_page,
     "metrics.md": metrics_page,
+    "logs.md": logs_page,
     "cli.md": cli_page,
 }
 

@@ -146,6 +146,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """File of that certificate's key."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
+    log_format: Literal["plain", "json"] = "plain"
+    """Lines of the log: `plain` for a terminal, `json` for programs (docs/reference/logs.md)."""
 
     def kafka_options(self) -> dict[str, str]:
         """The `kafka_*` settings as librdkafka names them (`kafka_sasl_username` → `sasl.username`)."""

@@ -105,7 +105,7 @@ class Tail:
             try:
                 effect = self._codec.decode(record.value)
             except Undecodable as problem:
-                log.warning("%s/%d@%d: %s", record.topic, record.partition, record.offset, problem)
+                log.warning("%s/%d@%d left out: %s", record.topic, record.partition, record.offset, problem)
                 continue
             if isinstance(effect, Effect):
                 effects.append(effect)

@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 
 from pipeline.app import App
+from pipeline.logs import formatter
 from pipeline.plain import one_line
 from pipeline.settings import Settings, load
 
@@ -44,21 +45,9 @@ def set_up_logging(settings: Settings) -> None:
         stream=sys.stderr,
         force=True,
     )
-    logging.getLogger().handlers[0].setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.getLogger().handlers[0].setFormatter(formatter(settings.log_format))
     kafka = logging.getLogger("rapport.kafka")
     kafka.filters[:] = [Seldom()]
-
-
-class OneLine(logging.Formatter):
-    """A message is one line: nobody's text can look like another message. A traceback's lines are indented."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """What stands before a traceback."""
-        return one_line(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802
-        """The traceback."""
-        return "\n".join(f"    {one_line(line)}" for line in super().formatException(ei).split("\n"))
 
 
 class Seldom(logging.Filter):

@@ -208,7 +208,7 @@ def relay_until(app: App, stop: threading.Event) -> None:
 
     def failed(reason: str) -> None:
         measures.failed()
-        log.warning(reason)
+        log.warning("a batch failed: %s", reason)
 
     app.relay().run(stop.wait, lambda done: measures.carried(done.events, done.dead_letters), failed)
 

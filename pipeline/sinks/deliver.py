@@ -274,7 +274,9 @@ class Deliverer:
             if record.status == "RETRY":
                 self._chooser.wait(record, number)
             if record.status in ("FAILED", "PARKED", "UNCERTAIN"):
-                log.error("%s %s is %s: %s", record.kind, record.effect_id, record.status.lower(), record.reason)
+                log.error(
+                    "%s %s ended as %s: %s", record.kind, record.effect_id, record.status.lower(), record.reason
+                )
         for number, ledger in self._ledgers.items():
             if not self._intake.is_rescanning(number):
                 ledger.forget_old()

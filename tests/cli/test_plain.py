@@ -7,7 +7,8 @@ import sys
 import pytest
 from corpora import naughty_strings
 
-from pipeline.commands.opening import OneLine, write_line
+from pipeline.commands.opening import write_line
+from pipeline.logs import OneLine
 from pipeline.plain import one_line
 
 FORGED = "paid\r\n2026-11-22 INFO rapport all is well"
@@ -36,7 +37,7 @@ def test_json_means_the_same(capsys: pytest.CaptureFixture[str]) -> None:
         assert json.loads(line) == {"event": text}
 
 
-def test_nobodys_text_looks_like_another_message_of_the_log() -> None:
+def test_nobodys_text_looks_like_another_message_of_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     formatter = OneLine("%(levelname)s %(message)s")
     record = logging.makeLogRecord({"levelname": "ERROR", "msg": "waiting: %s", "args": (FORGED,)})
     assert formatter.format(record) == "ERROR waiting: paid\\u000d\\u000a2026-11-22 INFO rapport all is well"
@@ -46,4 +47,7 @@ def test_nobodys_text_looks_like_another_message_of_the_log() -> None:
         record.exc_info = sys.exc_info()
     _, *traceback = formatter.format(record).splitlines()
     assert all(line.startswith("    ") for line in traceback)
-    assert traceback[-1].strip().startswith("2026-11-22 INFO")
+    assert traceback[-1] == "    ValueError"
+    monkeypatch.setattr(logging.getLogger(), "level", logging.DEBUG)
+    *_, last = formatter.format(logging.makeLogRecord({**record.__dict__, "exc_text": None})).splitlines()
+    assert last == "    ValueError: paid\\u000d\\u000a2026-11-22 INFO rapport all is well"

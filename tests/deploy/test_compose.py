@@ -24,8 +24,6 @@ from servers.kafka import KafkaServer
 from servers.redis import RedisServer
 from servers.registry import RegistryServer
 
-from pipeline import observe
-
 ROOT = Path(__file__).resolve().parents[2]
 RAPPORT = [sys.executable, "-m", "pipeline"]
 ROLES = ("collect", "serve", "work", "deliver", "relay")
@@ -98,16 +96,6 @@ def test_prometheus_scrapes_every_role_where_it_listens() -> None:
     jobs = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     scraped = {found["names"][0]: found["port"] for job in jobs for found in job["dns_sd_configs"]}
     assert scraped == PORTS
-
-
-def test_the_dashboard_asks_for_measures_that_exist() -> None:
-    registry = observe.new_registry()
-    for measures in (observe.CollectorMeasures, observe.WorkerMeasures, observe.DeliverMeasures):
-        measures(registry)
-    known = {name for family in registry.collect() for name in (family.name, f"{family.name}_total")}
-    known |= {f"{name}_bucket" for name in known}
-    dashboard = (ROOT / "deploy" / "grafana" / "dashboards" / "rapport.json").read_text(encoding="utf-8")
-    assert set(re.findall(r"rapport_[a-z_]+", dashboard)) - known == set()
 
 
 def test_the_image_is_built_from_files_that_are_there_by_nobody_in_particular() -> None:

@@ -26,7 +26,7 @@ ROLES = ("collect", "serve", "work", "deliver", "relay")
 CODEC = Codec()
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 HEARTBEAT_SECONDS = 0.5
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 120.0
 
 
 def scaled(rules: str) -> str:

@@ -101,6 +101,12 @@ OUTAGES = [
         {("RapportDependencyDown", "store"), ("RapportWorkerWaiting", ""), ("RapportHeartbeatOld", "")},
         lambda shop: shop.redis.start(),
     ),
+    Outage(
+        "Kafka",
+        lambda shop: shop.kafka.pause(),
+        {("RapportDependencyDown", "log"), ("RapportHeartbeatOld", "")},
+        lambda shop: shop.kafka.resume(),
+    ),
 ]
 
 
