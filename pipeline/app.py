@@ -41,7 +41,7 @@ from pipeline.producers.collector import Collector, CollectorOptions, Keys
 from pipeline.producers.relay.carry import Carrier
 from pipeline.producers.relay.kafka import KafkaRelay
 from pipeline.producers.spool import SpoolingAppender
-from pipeline.registry import registered_ids, registered_inputs
+from pipeline.registry import registered_ids, registered_inputs, schema_of
 from pipeline.settings import DEMO_SECRET, Settings, SettingsError
 from pipeline.sinks.deliver import Deliverer
 from pipeline.sinks.destination import ON_SITE, Deliverable, Destination, channel_of
@@ -287,7 +287,13 @@ class App:
             names |= registered_inputs(url)
         return KafkaRelay(
             self.settings.log.removeprefix("kafka://"),
-            Carrier(self.codec, names.get, source("relay")),
+            # A codec of its own: what it learns from the registry must not change how a worker reads the log.
+            Carrier(
+                codec_of(self.settings),
+                names.get,
+                source("relay"),
+                lambda number: schema_of(url, number) if url else None,
+            ),
             wall_ms,
             prefix=self.settings.prefix,
             options=self.settings.kafka_options(),

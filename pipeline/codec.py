@@ -23,8 +23,10 @@ from pipeline.core import effects, events
 from pipeline.core.deliveries import Delivery
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event
+from pipeline.evolution import kept_schemas, name_of, reader
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
+OLD = SCHEMAS / "old"
 _HEADER = struct.Struct(">bI")
 
 INPUTS: tuple[type, ...] = (events.Clickstream, events.Purchase, events.Chat, events.Customer)
@@ -98,18 +100,11 @@ def _decoder(name: str) -> avro.Decode:
     return avro.decoder(json.loads(schema_text(name)), TYPES | PARTS)
 
 
-def _plain(schema: Any) -> Any:
-    if isinstance(schema, dict):
-        return {k: _plain(v) for k, v in schema.items() if k not in ("logicalType", "doc")}
-    if isinstance(schema, list):
-        return [_plain(part) for part in schema]
-    return schema
-
-
 class Codec:
-    """Encodes and decodes every record of Rapport; `registry_ids` are used for the types they name."""
+    """Encodes and decodes every record of Rapport; `registry_ids` are used for the types they name. `older`: former
+    versions of schemas by the id in front of their records; what they wrote is read as the current version."""
 
-    def __init__(self, registry_ids: Mapping[str, int] | None = None) -> None:
+    def __init__(self, registry_ids: Mapping[str, int] | None = None, older: Mapping[int, str] | None = None) -> None:
         ids = {**local_ids(), **(registry_ids or {})}
         self._writers = {TYPES[name]: (_HEADER.pack(0, ids[name]), _encoder(name)) for name in TYPES}
         # What was written before a registry was set still decodes; where an id means two types, the registry's
@@ -120,6 +115,19 @@ class Codec:
             if known and known[0] != name:
                 raise ValueError(f"schema id {number} stands for {known[0]} and for {name}: ids must be unique")
             self._readers[number] = (name, _decoder(name))
+        for number, written in (kept_schemas(OLD) if older is None else older).items():
+            self.learn(number, written)
+
+    def learn(self, number: int, written: str) -> str:
+        """Read records with this id from now on, written with this schema; the record type it is a version of, ""
+        (and nothing is learnt) if it is none of ours. Raises ValueError for an id that has a meaning already."""
+        name = name_of(written)
+        if name not in TYPES:
+            return ""
+        if number in self._readers:
+            raise ValueError(f"schema id {number} stands for {self._readers[number][0]} already: ids must be unique")
+        self._readers[number] = (name, reader(written, schema_text(name), TYPES[name]))
+        return name
 
     def encode(self, record: Record) -> bytes:
         """The record framed for the wire. Raises ValueError if a field does not fit its schema."""
@@ -164,7 +172,7 @@ class Codec:
         if known is None:
             return "", {}
         name, _ = known
-        schema = _plain(json.loads(schema_text(name)))
+        schema = json.loads(schema_text(name))
         for count in range(len(schema["fields"]), 0, -1):
             beginning = fastavro.parse_schema(
                 {"type": "record", "name": f"{name}Beginning", "fields": schema["fields"][:count]}

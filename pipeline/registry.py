@@ -45,6 +45,19 @@ def registered_inputs(url: str) -> dict[int, str]:
     return {_register(url, topic, name): name for name, topic in INPUT_TOPICS.items()}
 
 
+def schema_of(url: str, number: int) -> str | None:
+    """The schema with this id as its text; None: the registry has none. Raises Unavailable."""
+    try:
+        found = _call(url, "GET", f"schemas/ids/{number}")
+    except _NoSuchThing:
+        return None
+    return str(found["schema"])
+
+
+class _NoSuchThing(Unavailable):
+    """404."""
+
+
 def _register(url: str, topic: str, name: str) -> int:
     subject = urllib.parse.quote(f"{topic}-rapport.{name}")
     _make_transitive(url, subject)
@@ -62,9 +75,10 @@ def _make_transitive(url: str, subject: str) -> None:
                 raise
 
 
-def _call(url: str, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def _call(url: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
-        f"{url.rstrip('/')}/{path}", data=json.dumps(body).encode(), method=method, headers={"Content-Type": _TYPE}
+        f"{url.rstrip('/')}/{path}", data=data, method=method, headers={"Content-Type": _TYPE}
     )
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
@@ -74,6 +88,7 @@ def _call(url: str, method: str, path: str, body: dict[str, Any]) -> dict[str, A
         text = problem.read(2_000).decode("utf-8", "replace")
         if problem.code in (409, 422):
             raise Refused(f"the schema registry {url} refuses {path}: {text}") from problem
-        raise Unavailable(f"the schema registry {url} answered {problem.code} to {path}: {text}") from problem
+        kind = _NoSuchThing if problem.code == 404 else Unavailable
+        raise kind(f"the schema registry {url} answered {problem.code} to {path}: {text}") from problem
     except (OSError, ValueError) as problem:
         raise Unavailable(f"the schema registry {url} does not answer: {problem}") from problem

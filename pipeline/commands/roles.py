@@ -15,6 +15,7 @@ from pipeline.app import App, Together, publish_campaigns
 from pipeline.backends.contract import Unavailable
 from pipeline.commands.opening import Config, Data, MetricsPort, console, opened, settings_of
 from pipeline.processors.worker import Worker
+from pipeline.producers.relay.kafka import KafkaRelay
 from pipeline.running import Running, signals
 from pipeline.settings import Settings, SettingsError, require
 from pipeline.sinks.deliver import Deliverer
@@ -210,7 +211,9 @@ def relay_until(app: App, stop: threading.Event) -> None:
         measures.failed()
         log.warning("a batch failed: %s", reason)
 
-    app.relay().run(stop.wait, lambda done: measures.carried(done.events, done.dead_letters), failed)
+    made: list[KafkaRelay] = []
+    if once_reachable(stop, lambda: made.append(app.relay())):
+        made[0].run(stop.wait, lambda done: measures.carried(done.events, done.dead_letters), failed)
 
 
 def check_campaigns(settings: Settings) -> None:

@@ -28,16 +28,26 @@ _HEADER = struct.Struct(">bI")
 
 Resolve = Callable[[int], str | None]
 """A schema id of the registry to the name of one of our records; None: it is none of ours."""
+Ask = Callable[[int], str | None]
+"""A schema id to the schema's text, asked for where it is not known; None: nobody has it. Raises Unavailable."""
+MAX_UNKNOWN = 10_000
+
+
+def _nobody(_number: int) -> None:
+    """Without a registry there is nobody to ask."""
 
 
 class Carrier:
-    """Carries records as `source` (`relay@host`). Holds what never changes; remembers nothing between records."""
+    """Carries records as `source` (`relay@host`). Remembers only which schema ids it has asked for."""
 
-    def __init__(self, codec: Codec, resolve: Resolve, source: str) -> None:
-        self._codec, self._resolve, self._source = codec, resolve, source
+    def __init__(self, codec: Codec, resolve: Resolve, source: str, ask: Ask = _nobody) -> None:
+        self._codec, self._resolve, self._source, self._ask = codec, resolve, source, ask
+        self._learnt: set[int] = set()
+        self._unknown: set[int] = set()
 
     def carry(self, record: LogRecord, now_ms: int) -> NewRecord | DeadLetter:
-        """The record for `events`, received at `now_ms` (epoch ms), or a dead letter. Raises nothing."""
+        """The record for `events`, received at `now_ms` (epoch ms), or a dead letter. Raises Unavailable if it
+        takes a schema registry to know that does not answer."""
         try:
             event = self._checked(record)
             stamped = msgspec.structs.replace(
@@ -74,9 +84,21 @@ class Carrier:
             return value
         number = _HEADER.unpack_from(value)[1]
         name = self._resolve(number)
-        if name not in local_ids():
+        if name in local_ids():
+            return _HEADER.pack(0, local_ids()[name]) + value[_HEADER.size :]
+        if number not in self._learnt:
+            self._learn(number)
+        return value
+
+    def _learn(self, number: int) -> None:
+        """Another version of one of our schemas: read what it writes from now on. Raises Undecodable if it is none,
+        Unavailable."""
+        written = None if number in self._unknown else self._ask(number)
+        if written is None or not self._codec.learn(number, written):
+            if len(self._unknown) < MAX_UNKNOWN:  # whoever sends ever new ones must not fill the memory
+                self._unknown.add(number)
             raise Undecodable(f"unknown schema id {number}")
-        return _HEADER.pack(0, local_ids()[name]) + value[_HEADER.size :]
+        self._learnt.add(number)
 
 
 def _fault(event: Input) -> str:

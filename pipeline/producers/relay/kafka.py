@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from pipeline.backends.contract import LogRecord, NewRecord
+from pipeline.backends.contract import LogRecord, NewRecord, Unavailable
 from pipeline.core.effects import DeadLetter
 from pipeline.producers.relay import TOPICS
 from pipeline.producers.relay.carry import Carrier
@@ -93,16 +93,21 @@ class KafkaRelay:
                         self._recover()
                         recovered = True
                     carried(self.step())
-                except (KafkaException, BufferError) as problem:
+                except (KafkaException, BufferError, Unavailable) as problem:
                     recovered = False
-                    failed(f"the relay tries again: Kafka at {self._bootstrap} says: {_reason(problem)}")
+                    said = str(problem) if isinstance(problem, Unavailable) else self._said(problem)
+                    failed(f"the relay tries again: {said}")
                     if stopped(RETRY_SECONDS):
                         return
         finally:
             self.close()
 
+    def _said(self, problem: Exception) -> str:
+        return f"Kafka at {self._bootstrap} says: {_reason(problem)}"
+
     def step(self) -> Carried:
-        """One batch. Raises KafkaException: the outcome may be unknown, nothing may follow but recovery."""
+        """One batch. Raises KafkaException, or Unavailable of the schema registry: the outcome may be unknown, so
+        that nothing may follow but recovery."""
         messages = self._consumer.consume(BATCH_RECORDS, POLL_SECONDS)
         token = self._consumer.consumer_group_metadata()
         if self._changed:
