@@ -31,7 +31,7 @@ from pipeline.core.identifiers import customer_key, effect_id
 
 PEOPLE = frozenset({"ada", "ben", "chloe"})
 """Who may log in, without a password: invented people, so that nobody real can be impersonated here."""
-POLICY = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'"
+POLICY = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 REMEMBERED_ORDERS = 10_000
 
 _T = TypeVar("_T")

@@ -31,7 +31,7 @@ class Proxies:
     def caller(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[str, str]:
         """The caller's address and the scheme it used ("" if no trusted proxy says it); the peer's own address
         unless it is a trusted proxy. An address that can't be read leaves us with the proxy that wrote it."""
-        address = _address(peer)
+        address = _address(peer) if self._trusted else None
         if address is None or not self._trusts(address):
             return peer, ""
         hops, scheme = self._forwarded(headers)

@@ -87,6 +87,9 @@ class BoundedConnection(HttpToolsProtocol):
         self._in_head = self._message_ended = True
         self._head_size = 0
         super().on_message_complete()
+        if self.cycle.response_complete:
+            # Answered before its body had come: uvicorn has forgotten that the connection is idle now.
+            self._await_head()
 
     def resume_writing(self) -> None:
         """The reader has read."""

@@ -24,6 +24,7 @@ LARGE = 8_000_000
 class ImpatientConnection(BoundedConnection):
     """With deadlines that a test can wait for."""
 
+    head_seconds = 0.3
     body_seconds = 0.3
     stalled_seconds = 0.2
 
@@ -41,15 +42,15 @@ class Serving:
         self.thread = threading.Thread(target=lambda: asyncio.run(self.server.serve([self.listener])))
 
     async def application(self, scope: Any, receive: Any, send: Any) -> None:
-        """`/large` answers before it has read the body; `/late` and `/stream` after; `/stream` goes on until its
-        reader is gone."""
+        """`/large` and `/early` answer before they have read the body, `/late` and `/stream` after; `/stream` goes on
+        until its reader is gone."""
         self.asked += 1
-        if scope["path"] != "/large":
+        if scope["path"] not in ("/large", "/early"):
             while (await receive()).get("more_body"):
                 pass
         await send({"type": "http.response.start", "status": 200, "headers": []})
         if scope["path"] != "/stream":
-            await send({"type": "http.response.body", "body": bytes(LARGE)})
+            await send({"type": "http.response.body", "body": b"" if scope["path"] == "/early" else bytes(LARGE)})
             return
         gone = asyncio.ensure_future(receive())
         while not gone.done():
@@ -126,6 +127,15 @@ def test_a_body_that_never_ends_is_cut_off(serving: Serving, path: str) -> None:
                 time.sleep(0.02)
         reader.join(PATIENCE_SECONDS)
     assert serving.ends()
+
+
+def test_a_connection_that_is_idle_after_an_early_answer_is_cut_off(serving: Serving) -> None:
+    with serving.connect("/early", "Content-Length: 5\r\n") as connection:
+        answer = b""
+        while not answer.endswith(b"0\r\n\r\n"):
+            answer += connection.recv(1_000)
+        connection.sendall(b"12345")
+        assert connection.recv(1) == b"", "closed, and nothing was said"
 
 
 def _read_all(connection: socket.socket) -> None:

@@ -7,8 +7,6 @@ servers send their own events, and browsers driven by programs, with which shops
 import re
 from functools import lru_cache
 
-from crawleruseragents import CRAWLER_USER_AGENTS_DATA
-
 MAX_CHARACTERS = 512
 """So much of a user agent is looked at."""
 REMEMBERED = 10_000
@@ -21,6 +19,8 @@ class Crawlers:
     """The list. Most patterns are plain text, which is found far faster than one expression of all of them."""
 
     def __init__(self) -> None:
+        from crawleruseragents import CRAWLER_USER_AGENTS_DATA  # a large file: only for who collects
+
         patterns = [e["pattern"] for e in CRAWLER_USER_AGENTS_DATA if not _NOT_CRAWLERS & set(e.get("tags", ()))]
         plain = {pattern: _plain(pattern) for pattern in patterns}
         self._words = tuple(dict.fromkeys(word for word in plain.values() if word))
