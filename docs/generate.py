@@ -1,4 +1,4 @@
-"""Writes `docs/reference/` from the code: python docs/generate.py [--check].
+"""Writes `docs/reference/` from the code, and `docs/reliability.md`: python docs/generate.py [--check].
 
 What a setting, a field, a condition, a metric or a command is called and means is said once, in the code; here is
 only how it is laid out.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import reliability
 import typer
 from prometheus_client import CollectorRegistry
 
@@ -294,6 +295,8 @@ PAGES = {
 def main() -> None:
     """Write the pages, or with --check name those that are not what the code says."""
     pages = {FOLDER / name: HEAD + "\n" + page() for name, page in PAGES.items()}
+    recorded = "<!-- Made by docs/generate.py from reliability.json and faults.toml: do not edit. -->\n\n"
+    pages[FOLDER.parent / "reliability.md"] = recorded + reliability.page()
     if "--check" not in sys.argv[1:]:
         FOLDER.mkdir(exist_ok=True)
         for file, text in pages.items():
@@ -301,7 +304,7 @@ def main() -> None:
         return
     stale = [f.name for f, text in pages.items() if not f.is_file() or f.read_text(encoding="utf-8") != text]
     if stale:
-        sys.exit(f"docs/reference: {', '.join(stale)} not what the code says: run `python docs/generate.py`")
+        sys.exit(f"docs: {', '.join(stale)} not what the code says: run `python docs/generate.py`")
 
 
 if __name__ == "__main__":

@@ -72,29 +72,33 @@ class Nemesis:
             self._inject()
             self._supervise()
         self._ending.set()
-        for thread in self._threads:
-            thread.join()
+        self._heal()
         self._supervise()
 
     def _inject(self) -> None:
-        """One fault whose target is free now."""
-        while True:
+        """One fault whose target is free now; one that needs everything waits until all else is healed."""
+        taken: list[str] = []
+        while not taken:
             kind = self._dice.choices(self._kinds, [each.weight for each in self._kinds])[0]
             own = Random(self._dice.random())
-            order = own.sample(kind.targets, len(kind.targets))
-            with self._lock:
-                free = [target for target in order if target not in self._busy]
-                taken = order if kind.needs_all and len(free) == len(order) else free[:1]
-                if not taken or (kind.needs_all and len(free) < len(order)):
-                    continue
-                self._busy.update(taken)
-            break
+            if kind.needs_all:
+                self._heal()
+            taken = self._take(kind, own)
         target = "all workers" if kind.needs_all else taken[0]
         entry = Injected(round(time.monotonic() - self._began, 2), kind.name, target)
         self.timeline.append(entry)
         thread = threading.Thread(target=self._carry_out, args=(kind, entry, taken, own))
         self._threads.append(thread)
         thread.start()
+
+    def _take(self, kind: Kind, dice: Random) -> list[str]:
+        """The targets for this fault, now nobody else's; none if they are not free."""
+        order = dice.sample(kind.targets, len(kind.targets))
+        with self._lock:
+            free = [target for target in order if target not in self._busy]
+            taken = free if kind.needs_all else free[:1]
+            self._busy.update(taken)
+        return taken
 
     def _carry_out(self, kind: Kind, entry: Injected, taken: Sequence[str], dice: Random) -> None:
         try:
@@ -115,6 +119,12 @@ class Nemesis:
                 self.counts[kind.name] += 1
             else:
                 self.publications += 1
+
+    def _heal(self) -> None:
+        """Wait until no fault is under way."""
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
 
     def _supervise(self) -> None:
         """Start again what ended by itself, as a supervisor would; the check of that name tells."""

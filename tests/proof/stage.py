@@ -58,6 +58,21 @@ category = "most_bought"
 channels = ["site", "email"]
 soft_opt_in = true
 """,
+    "limited-thanks": """
+name = "limited-thanks"
+[when]
+kind = "regular_buyer"
+every_orders = 3
+[do]
+kind = "voucher"
+discount_cents = 500
+currency = "EUR"
+[budget]
+vouchers = 100
+[contact]
+channels = ["site", "email"]
+soft_opt_in = true
+""",
     "hesitation-chat": """
 name = "hesitation-chat"
 [when]
