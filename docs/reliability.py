@@ -39,7 +39,7 @@ byte, with all that was published and stored.
 |---|---|
 | lost write | acknowledged with 200, and not on the log |
 | unseen | on the log, and what follows from it was never published |
-| duplicate | published more often than it was decided, or on the log more often than it was sent |
+| duplicate | published more often than it was decided |
 | aborted read | published or read, and nothing that is committed explains it |
 | inconsistent offsets | one offset was read twice, with two contents |
 | gap | a reader that followed all the time was taken past a record |

@@ -165,7 +165,8 @@ def _compared(all_of_it: Cast, log: Tail, effects: Tail, result: Result) -> list
     result.compared = dict(compared)
     result.sent = _sent(all_of_it.ledger)
     offsets = sum(log.last(place) + 1 for place in log.records)
-    result.log = {"records": len(everything), "offsets": offsets}
+    copies = checks.copies_on(everything)
+    result.log = {"records": len(everything), "offsets": offsets, "copies of events": copies.total() - len(copies)}
     return found
 
 
