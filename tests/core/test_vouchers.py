@@ -194,6 +194,7 @@ def test_an_order_that_names_the_code_asks_the_voucher():
     [
         (holder(), "", order("o9")),
         (holder(), "SUMMER", order("o9")),
+        (holder(), voucher_code(SECRET, effect_id("win-back", "u:bob", "o1")), order("o9")),
         (holder(redeemable=False), CODE, order("o9")),
         (holder(), CODE, click()),
     ],
