@@ -18,7 +18,9 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         allowed_origins=["https://shop.example"],
         limit_address_requests_per_second=50,
         limit_unknown_codes_per_minute=30,
+        previous_server_key="sk_that-was-replaced",
         kafka_sasl_password="a-password-of-kafka",
+        kafka_ssl_key_password="a-password-of-a-key",
         log_level="DEBUG",
     )
     with home.role("up", "--port", "0") as role:

@@ -15,6 +15,7 @@ import pytest
 from corpora import json_texts, naughty_strings
 
 from edge.target import PATIENCE_SECONDS, Target
+from pipeline.settings import SECRETS
 
 MEGABYTE = 1024 * 1024
 HEADERS = {
@@ -262,7 +263,8 @@ def test_a_browsers_claim_to_be_somebody_shows_and_changes_nothing_of_theirs(tar
 def test_no_secret_and_nobodys_address_is_ever_said(target: Target) -> None:
     """Last: it reads what all the others made it say."""
     settings = target.home.settings
-    names = ("server_key", "identity_secret", "code_secret", "kafka_sasl_password")
+    names = [name for name in SECRETS if settings.get(name)]
+    assert len(names) == 6
     said = [target.role.said(), target.ask("GET", "/metrics").body, target.ask("GET", "/readyz").headers.as_string()]
     for key in ("wrong", settings["server_key"][:-1], settings["write_key"]):
         said += [json.dumps(target.ask("GET", "/v1/customers/u", key=key).body) for _ in range(2)]
