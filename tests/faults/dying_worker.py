@@ -1,8 +1,8 @@
-"""A worker as a process of its own, killed (SIGKILL) in a named gap between two steps of the commit contract.
+"""A worker as a process of its own, killed (SIGKILL) or frozen (SIGSTOP) in a named gap of the commit contract.
 
 Here lives where it dies, wrapped around the product's own clients from outside. Never here: a test.
 
-python -m faults.dying_worker BOOTSTRAP REDIS_URL PREFIX FOLDER GAP
+python -m faults.dying_worker BOOTSTRAP REDIS_URL PREFIX FOLDER GAP SIGNAL
 """
 
 import os
@@ -30,9 +30,17 @@ GAPS = (
 )
 
 
+class Fate:
+    """Which signal it sends itself, once."""
+
+    number: signal.Signals | None = None
+
+
 def die() -> None:
-    """As `kill -9` does: nothing is flushed, closed or told to anybody."""
-    os.kill(os.getpid(), signal.SIGKILL)
+    """As `kill -9` does: nothing is flushed, closed or told to anybody. Or freeze, and go on when resumed."""
+    number, Fate.number = Fate.number, None
+    if number is not None:
+        os.kill(os.getpid(), number)
 
 
 def around(owner: Any, name: str, wrap: Callable[..., Any]) -> None:
@@ -92,11 +100,12 @@ class DyingProducer(Producer):
         super().commit_transaction(*args)
 
 
-def main(bootstrap: str, redis_url: str, prefix: str, folder: str, gap: str) -> None:
+def main(bootstrap: str, redis_url: str, prefix: str, folder: str, gap: str, fate: str) -> None:
     """Work until death."""
     from pipeline.backends.kafka_redis import cluster
 
     DyingProducer.gap = gap
+    Fate.number = signal.Signals[fate]
     cluster.Producer = DyingProducer  # type: ignore[misc]
     arm(gap)
     rig = Rig(bootstrap, redis_url, prefix, Path(folder), feeds=False)
@@ -104,4 +113,4 @@ def main(bootstrap: str, redis_url: str, prefix: str, folder: str, gap: str) -> 
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:6])
+    main(*sys.argv[1:7])

@@ -5,6 +5,8 @@ Every wait asks a condition. Never here: a fault, or a test.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,9 +26,10 @@ from pipeline.core.effects import Voucher
 from pipeline.core.events import SERVER, CampaignsChanged, Purchase
 from pipeline.core.rules import Campaign, DoVoucher, WhenRegular
 from pipeline.observe import WorkerMeasures
-from pipeline.processors.measures import Unmeasured
+from pipeline.processors.measures import Measures, Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
 
+TESTS = Path(__file__).parents[1]
 CODEC = Codec()
 NOON = 1_800_000_000_000
 PARTITIONS = 3
@@ -95,7 +98,7 @@ class Rig:
         self._customers += customers
         self._append(records)
 
-    def worker(self, backend: KafkaRedis | None = None, **options: Any) -> Worker:
+    def worker(self, backend: KafkaRedis | None = None, measures: Measures | None = None, **options: Any) -> Worker:
         """A worker that ticks nothing by itself, so that its log can be decided again."""
         backend = backend or self.backend
         log, store = backend.worker()
@@ -106,7 +109,7 @@ class Rig:
             CODEC,
             WorkerOptions(**settings),
             lambda: time.time_ns() // 1_000_000,
-            self._measures,
+            measures or self._measures,
             backend.log_identity,
         )
 
@@ -181,6 +184,16 @@ class Rig:
         """Let go."""
         self._appender.close()
         self.backend.close()
+
+
+def dying_worker(rig: Rig, gap: str, signal_name: str) -> subprocess.Popen[bytes]:
+    """A worker process of this shop that sends itself the signal in that gap (`faults.dying_worker`)."""
+    where = [str(part) for part in (*rig.where.values(), rig.topics.parent)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "faults.dying_worker", *where, gap, signal_name],
+        cwd=TESTS,
+        env={"PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
+    )
 
 
 def decided_again(events: list[LogRecord]) -> tuple[Mapping[str, list[bytes]], dict[str, bytes]]:

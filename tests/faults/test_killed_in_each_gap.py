@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from faults.conftest import OpenRig
 from faults.dying_worker import GAPS
-from faults.rig import PATIENCE_SECONDS, until
-
-TESTS = Path(__file__).parents[1]
+from faults.rig import PATIENCE_SECONDS, dying_worker, until
 
 
 @pytest.mark.timeout(300)
-def test_killed_in_each_gap_and_everything_is_decided_once(open_rig: OpenRig, tmp_path: Path) -> None:
+def test_killed_in_each_gap_and_everything_is_decided_once(open_rig: OpenRig) -> None:
     """One shop, one worker after the other, each killed elsewhere; each also recovers from the one before it."""
     rig = open_rig()
     for gap in GAPS:
         rig.feed(40)
-        where = [rig.where[name] for name in ("bootstrap", "redis_url", "prefix")]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "faults.dying_worker", *where, str(tmp_path), gap],
-            cwd=TESTS, env={"PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
-        )  # fmt: skip
+        process = dying_worker(rig, gap, "SIGKILL")
         try:
             assert process.wait(PATIENCE_SECONDS) == -9, gap
         finally:
