@@ -32,6 +32,7 @@ from pipeline.codec import Codec, Record, Undecodable, local_ids
 from pipeline.core.events import CampaignsChanged, ModelChanged
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.partition import ActiveRules, activate
+from pipeline.edge import limits
 from pipeline.edge.caller import Proxies
 from pipeline.edge.guard import Guard
 from pipeline.edge.limits import Limits, Rates
@@ -179,7 +180,7 @@ class App:
         """What this process lets through."""
         names = Rates.__struct_fields__
         rates = Rates(**{name: getattr(self.settings, f"limit_{name}") for name in names})
-        return Limits(rates, time.monotonic, observe.limited(self.registry))
+        return Limits(rates, time.monotonic, observe.limited(self.registry, limits.NAMES))
 
     def guarded(self, application: observe.Asgi) -> observe.Asgi:
         """What stands before every application that is served."""

@@ -5,7 +5,7 @@ measures. One registry a process, made here and handed on: nothing is global.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,12 +47,16 @@ def exposition(registry: CollectorRegistry) -> bytes:
     return generate_latest(registry)
 
 
-def limited(registry: CollectorRegistry) -> Callable[[str], None]:
-    """Counts what was told to wait, by the limit's name."""
+def limited(registry: CollectorRegistry, limits: Iterable[str] = ()) -> Callable[[str], None]:
+    """Counts what was told to wait, by the limit's name; those of `limits` stand at 0 from the start."""
     counter = Counter(
-        "rapport_http_limited_total", "Requests answered 429, by the limit they ran into.", ["limit"],
+        "rapport_http_limited_total",
+        "Requests answered 429, by the limit they ran into.",
+        ["limit"],
         registry=registry,
-    )  # fmt: skip
+    )
+    for limit in limits:
+        counter.labels(limit)
     return lambda limit: counter.labels(limit).inc()
 
 

@@ -17,6 +17,8 @@ MOST = 100_000
 BURST_SECONDS = 10
 """A limit given per second lets as much through at once as in this time."""
 
+NAMES = ("address", "key", "customer", "bad_keys", "unknown_codes")
+
 Seconds = Callable[[], float]
 
 

@@ -121,7 +121,7 @@ def test_refusals_are_told_by_the_name_of_the_limit() -> None:
         while not tested.take("a"):
             pass
         assert tested.spent("a")
-    assert told == dict.fromkeys(("address", "key", "customer", "bad_keys", "unknown_codes"), 2)
+    assert told == dict.fromkeys(limits.NAMES, 2)
 
 
 @pytest.mark.parametrize(("wait", "header"), [(0.001, "1"), (1.0, "1"), (1.2, "2"), (59.5, "60")])
