@@ -120,7 +120,7 @@ class Intake:
         records, after = self._reader.read(*source.place, source.next_offset, READ_RECORDS, 0.0)
         for record in records:
             effect = self._decoded(record) if record.timestamp >= source.from_ms else None
-            if effect is not None and (isinstance(effect, VoucherRevoked) or not knows(effect.id)):
+            if isinstance(effect, VoucherRevoked) or (effect and self._takes(effect) and not knows(effect.id)):
                 source.waiting.append((record.offset, effect))
         source.next_offset = after
         return len(records)
@@ -148,7 +148,7 @@ class Intake:
             self._revoked = {each: until for each, until in self._revoked.items() if until >= now}
 
     def fetch(self, place: Place, offset: int) -> Deliverable | None:
-        """The effect that stands there; None: not any more. Raises Unavailable."""
+        """The effect that stands there, whoever takes such ones now; None: not any more. Raises Unavailable."""
         for _ in range(FETCH_READS):
             try:
                 records, after = self._second.read(*place, offset, 1, FETCH_SECONDS)
@@ -178,4 +178,4 @@ class Intake:
             return None
         if isinstance(effect, VoucherRevoked):
             return effect
-        return effect if isinstance(effect, Voucher | Message | Task) and self._takes(effect) else None
+        return effect if isinstance(effect, Voucher | Message | Task) else None

@@ -193,6 +193,30 @@ def test_taking_back_waits_for_the_act_under_way(world: World) -> None:
     assert (destination.acts, destination.withdrawn) == (["voucher-1"], ["voucher-1"])
 
 
+def test_taking_back_is_tried_again_where_it_can_be(world: World) -> None:
+    class Stubborn(Counting):
+        """Does not take anything back at first."""
+
+        tries = 0
+
+        def withdraw(self, effect_id: str) -> bool:
+            self.tries += 1
+            if self.tries == 1:
+                raise OSError("the disk is away")
+            if effect_id == "voucher-2":
+                raise ValueError("no id of mine")
+            return super().withdraw(effect_id)
+
+    destination = Stubborn()
+    world.emit(mail(1), mail(2), mail(3))
+    deliverer = world.deliverer(destination)
+    settle(deliverer)
+    world.emit(revoked(mail(1)), revoked(mail(2)), revoked(mail(3)))
+    settle(deliverer)
+    settle(deliverer)
+    assert destination.withdrawn == ["voucher-1", "voucher-3"]
+
+
 # ---- again, and when no more
 
 

@@ -1,5 +1,7 @@
 """One deliverer after the other, and a ledger that fails: nothing is repeated that is recorded, nothing forgotten."""
 
+import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,11 @@ from api.running import CODEC
 from pipeline.backends.contract import Refused, Unavailable
 from pipeline.backends.sqlite import Embedded
 from pipeline.core.deliveries import DELIVERIES, Delivery
+from pipeline.core.events import RecordErased
 from pipeline.sinks import ledger
 from pipeline.sinks.deliver import LEASE_MS
 from pipeline.sinks.destination import Later
-from sinks.world import Counting, World, mail, settle
+from sinks.world import Anybody, Counting, World, mail, settle
 
 
 @pytest.fixture
@@ -107,6 +110,25 @@ def test_who_stood_still_after_a_claim_does_not_act_on_it(world: World) -> None:
     assert destination.acts == ["voucher-1"]
 
 
+def test_while_the_log_is_away_it_waits_and_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.sinks.deliver.RETRY_SECONDS", 0.01)
+    stop = threading.Event()
+    destination = Counting()
+    world.emit(mail(1))
+    deliverer = world.deliverer(
+        destination, open_log=lambda released: LogAway(world.backend.deliveries("counting", released), {1, 2})
+    )
+    monkeypatch.setattr(world.measures, "standing", lambda *_: stop.set() if destination.acts else None)
+    world.now += 1
+    clock = iter(range(world.now, world.now + 1_000_000, 500))
+    deliverer._steps._clock = deliverer._clock = lambda: next(clock)
+    thread = threading.Thread(target=deliverer.run, args=(stop,))
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert (destination.acts, world.last()) == (["voucher-1"], {"voucher-1": "SENT"})
+
+
 def test_lost_cursors_repeat_nothing(world: World) -> None:
     """Kafka forgets the offsets of a group that was away for a week: the ledger is read whole then."""
     destination = Counting()
@@ -174,6 +196,37 @@ def test_another_destination_does_not_repeat_what_this_one_sent(world: World) ->
     world.emit(mail(2))
     settle(world.deliverer(destination))
     assert destination.acts == ["voucher-2"]
+
+
+def test_what_a_destination_has_begun_stays_with_it(world: World) -> None:
+    """Its channel was given to another one in the meantime."""
+    world.emit(mail(1))
+    first = world.deliverer(Counting(says=lambda _: Later("busy")))
+    settle(first)
+    first.close()
+    world.now += 10_000
+    destination = Counting()
+    settle(world.deliverer(destination, takes=lambda _: False))
+    assert (destination.acts, world.last()) == (["voucher-1"], {"voucher-1": "SENT"})
+
+
+def test_of_who_was_erased_the_ledger_says_nothing_more(world: World) -> None:
+    """The first effect was taken off the log already, of the second only the store knows it yet."""
+    world.emit(mail(1), mail(2))
+    first = world.deliverer(Counting(says=lambda _: Later("busy")), last_look=Anybody())
+    settle(first)
+    with sqlite3.connect(world.backend.path / "rapport.db") as file:  # type: ignore[attr-defined]
+        erased = CODEC.encode(RecordErased(was="Voucher", received_at=0))
+        file.execute("UPDATE records SET key=x'', value=? WHERE topic='vouchers' AND offset=0", (erased,))
+    file.close()
+    first.close()
+    world.now += 10_000
+    settle(world.deliverer(Counting(), last_look=Anybody(lambda _: "forgotten")))
+    ended = {each.effect_id: each for each in world.deliveries()}
+    for effect_id in ("voucher-1", "voucher-2"):
+        last = ended[effect_id]
+        assert (last.status, last.reason, last.customer) == ("SKIPPED", "forgotten", "")
+    assert world.reports() == []
 
 
 def test_an_effect_that_stands_on_the_log_twice_is_acted_on_once(world: World) -> None:
