@@ -1,4 +1,4 @@
-"""How the collector's spool is put together from the settings, and its metrics. Decides nothing."""
+"""How the collector's spool is put together from the settings, its metrics, and what the doctor says of it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.codec import Codec
-from pipeline.producers.spool import Disk, Leaving, SpoolingAppender, SpoolOptions
+from pipeline.finding import Finding
+from pipeline.producers.spool import Disk, Leaving, SpoolingAppender, SpoolOptions, set_aside, waiting_bytes
 from pipeline.settings import Settings
 
 
@@ -28,6 +29,18 @@ def open_spool(
     )
     disk = Disk(spool_folder(settings), lambda count: measures.events("quarantined", count))
     return SpoolingAppender(disk, backend.outlet("collect"), Leaving(codec, wall), options, measures, wall)
+
+
+def finding(settings: Settings) -> Finding:
+    """What `rapport doctor` says of the spool of a collector with these settings."""
+    folder = spool_folder(settings)
+    if size := waiting_bytes(folder):
+        remedy = "they leave when a collector runs on this folder and Kafka takes records: docs/spool.md"
+        return Finding("spool", "warn", f"{size:,} bytes of events wait in {folder}", "none", remedy)
+    if pieces := set_aside(folder):
+        remedy = "look at the collector's log and at them, then delete them: docs/spool.md"
+        return Finding("spool", "warn", f"{pieces} pieces in {folder}/quarantine", "none", remedy)
+    return Finding("spool", "ok", "empty")
 
 
 class SpoolMeasures:

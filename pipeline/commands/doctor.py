@@ -11,7 +11,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from pipeline import diagnosis
+from pipeline import diagnosis, spooling
 from pipeline.api.health import backend_problems
 from pipeline.app import codec_of, open_backend, wall_ms
 from pipeline.backends.contract import Backend, Refused, Unavailable
@@ -68,6 +68,8 @@ def _findings(config: Path | None, data: Path | None, roles: list[str]) -> Itera
     yield diagnosis.disk(settings)
     if settings.schema_registry_url:
         yield _registry(settings.schema_registry_url)
+    if settings.log:
+        yield spooling.finding(settings)
     try:
         backend = open_backend(settings)
     except (Unavailable, ValueError) as problem:

@@ -8,8 +8,8 @@ log is an `Outlet`.
 """
 
 from pipeline.producers.spool.appender import SpoolingAppender
-from pipeline.producers.spool.disk import Disk, InUse
+from pipeline.producers.spool.disk import Disk, InUse, set_aside, waiting_bytes
 from pipeline.producers.spool.leaving import Leaving
 from pipeline.producers.spool.options import SpoolOptions
 
-__all__ = ["Disk", "InUse", "Leaving", "SpoolOptions", "SpoolingAppender"]
+__all__ = ["Disk", "InUse", "Leaving", "SpoolOptions", "SpoolingAppender", "set_aside", "waiting_bytes"]

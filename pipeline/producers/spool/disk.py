@@ -200,6 +200,16 @@ class Disk:
         self._quarantined(1)
 
 
+def waiting_bytes(folder: Path) -> int:
+    """About how much waits there, for who only looks: what has left of a file that has not left altogether counts."""
+    return sum(path.stat().st_size for path in folder.glob("*-*"))
+
+
+def set_aside(folder: Path) -> int:
+    """How many pieces are in the quarantine."""
+    return len(list((folder / "quarantine").glob("*.bin")))
+
+
 def _locked(folder: Path) -> int:
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:

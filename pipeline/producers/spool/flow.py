@@ -311,6 +311,7 @@ class Flow:
             self.backlog.wait(spooled.record, -1)
         number = self._number()
         self._drain = _Drain(number, batch, now)
+        self._drain_from = max(now, self._drain_from) + len(batch) / self._options.drain_per_second
         self._outlet.append_soon(records, partial(self._answer, number))
 
     def _leaving(self, spooled: Spooled) -> NewRecord:
@@ -333,7 +334,6 @@ class Flow:
         self.straight = True
         self._retry_seconds = self._options.retry_seconds
         self._batch_records = min(2 * self._batch_records, self._options.batch_records)
-        self._drain_from = max(now, self._drain_from) + count / self._options.drain_per_second
 
     def _never_taken(self, spooled: Spooled, reason: str) -> None:
         if spooled.seq != self._refused[0] and self._stamps.dead_letter(spooled, reason) is not None:
