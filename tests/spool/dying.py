@@ -27,7 +27,7 @@ from spool.world import Counted, Done
 MARK = b"the log "
 AWAY_SECONDS = 0.02
 OPTIONS = SpoolOptions(after_seconds=0.005, probe_seconds=0.01, retry_seconds=0.002, retry_max_seconds=0.01)
-PIPELINED = 4
+PIPELINED = 2
 
 
 class FileLog:
@@ -67,7 +67,7 @@ def live(folder: Path, life: int) -> None:
     async def forever() -> None:
         nonlocal number
         while True:
-            posts = [post(customer, number + 3 * place) for place in range(PIPELINED) for customer in "abcde"]
+            posts = [post(customer, number + 3 * place) for place in range(PIPELINED) for customer in "abc"]
             number += 3 * PIPELINED
             await asyncio.gather(*posts)
 
@@ -91,7 +91,7 @@ def main() -> None:
         if child == 0:
             live(folder, life)
             os._exit(1)
-        wait_for_work(folder / "ledger", dice.randrange(150))
+        wait_for_work(folder / "ledger", dice.randrange(100))
         time.sleep(dice.uniform(0, 0.01))  # a condition would strike at the same place each time
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
