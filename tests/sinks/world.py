@@ -160,7 +160,8 @@ def turn_until(deliverers: Iterable[Deliverer], condition: Callable[[], bool]) -
 
 def mail(number: int = 1, **terms: Any) -> Any:
     """A voucher to be sent by e-mail."""
-    return voucher(number, **({"channel": "email", "not_after": LATER, "expires_at": LATER, "decided_at": NOW} | terms))
+    usual = {"channel": "email", "not_after": LATER, "expires_at": LATER, "decided_at": NOW}
+    return voucher(number, **(usual | terms))
 
 
 def message(number: int, **terms: Any) -> Message:
