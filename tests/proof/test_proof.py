@@ -15,9 +15,9 @@ def test_under_random_faults_nothing_is_lost_and_nothing_happens_twice(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     seed = int(request.config.getoption("--seed"))
-    result = prove(Plan(seed=seed, seconds=45, faults=15, gap_seconds=(1.0, 3.0), recoveries=1), tmp_path)
+    result = prove(Plan(seed=seed, seconds=90, faults=12, gap_seconds=(1.0, 3.0), recoveries=1), tmp_path)
     assert result.holds, told(result)
-    assert sum(result.faults.values()) >= 10, told(result)
+    assert len(result.faults) >= 5, told(result)
     assert result.published["vouchers"] > 50 and result.published["chat-prompts"] > 50, told(result)
     assert len(result.recoveries_seconds) == 1, told(result)
 
