@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.harness import BROWSER_KEY, SERVER_KEY, Door
+from collector.harness import BROWSER_KEY, SERVER_KEY, Door, MemoryLog
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -56,6 +56,12 @@ def test_people_and_programs_of_shops_are_heard(agent: str) -> None:
     event = {**CLICK, "type": "track", "context": {"userAgent": agent}}
     assert "rejected" not in door.post("/v1/batch", {"batch": [event]}).json
     assert len(door.events()) == 1
+
+
+def test_the_log_is_not_waited_for_when_there_is_nothing_to_write() -> None:
+    door = Door(log=MemoryLog("raise"))
+    assert door.post("/v1/track", CLICK, user_agent=GOOGLEBOT).status == 200
+    assert door.log.appends == 0
 
 
 def test_in_a_batch_only_the_crawlers_own_are_left_out() -> None:

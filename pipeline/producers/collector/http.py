@@ -169,9 +169,10 @@ class Collector:
             arrival = self._arrival(parcel, access, gpc, agent)
             chunk = parcel.messages[first : first + CHUNK_EVENTS]
             taken = take(chunk, first, type_, arrival, self._codec)
-            if not first and chunk:
+            if not first:
                 self._admit_customers(access, taken.records, len(chunk), len(parcel.messages))
-            waiting.append(self._log().append(taken.records))
+            if taken.records:
+                waiting.append(self._log().append(taken.records))
             rejected += taken.rejected
             outcomes += taken.outcomes
         await self._durable(waiting, len(parcel.messages))
