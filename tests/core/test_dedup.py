@@ -11,6 +11,16 @@ def test_a_message_counts_once_in_24_hours() -> None:
     assert (profile.activity.events, profile.dedup.duplicates) == (2, 2)
 
 
+def test_of_two_messages_with_one_id_the_first_counts_whatever_the_second_says() -> None:
+    said = [
+        click(0, "Product Viewed", message_id="m", category="jazz", product_id="first"),
+        click(1, "Product Viewed", message_id="m", category="rock", product_id="second"),
+    ]
+    profile = lived("u:ann", *said)
+    assert [view.product_id for view in profile.activity.recent] == ["first"]
+    assert (profile.activity.events, profile.dedup.duplicates) == (1, 1)
+
+
 def test_a_message_without_an_id_always_counts() -> None:
     assert lived("u:ann", click(0, message_id=""), click(1, message_id="")).activity.events == 2
 
