@@ -213,8 +213,7 @@ class App:
     def deliverers(self) -> list[Deliverer]:
         """One for each destination. Raises SettingsError, Refused if another process serves one and only one may."""
         settings = self.settings
-        outbox = Outbox(Path(settings.outbox or Path(settings.data) / "outbox"))
-        measures = observe.DeliverMeasures(self.registry)
+        outbox, measures = Outbox(settings.outbox_folder()), observe.DeliverMeasures(self.registry)
         made = [self._deliverer(outbox, lambda it: not self._is_posted(it), settings.outbox_repeats, measures)]
         if settings.webhook_url:
             try:
@@ -248,7 +247,7 @@ class App:
             Intake(backend.reader, self.codec, lambda effect: channel_of(effect) not in ON_SITE and takes(effect)),
             self.codec,
             destination,
-            Permission(backend.reader()),
+            Permission(backend.reader(), self.codec),
             options,
             wall_ms,
             measures,

@@ -168,6 +168,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         browser = tuple(key for key in (self.write_key, self.previous_write_key) if key)
         return browser, tuple(key for key in (self.server_key, self.previous_server_key) if key)
 
+    def outbox_folder(self) -> Path:
+        """Where mailers take vouchers from."""
+        return Path(self.outbox or Path(self.data) / "outbox")
+
     def stream_secret(self) -> bytes:
         """Signs site-stream tokens; derived, so that there is one secret less to keep."""
         return hmac.digest(self.identity_secret.encode(), b"site stream", hashlib.sha256)

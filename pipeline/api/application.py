@@ -16,7 +16,6 @@ from pipeline.api.answers import Refused, answer_http, answer_refused, answer_un
 from pipeline.api.census import Census
 from pipeline.api.counting import Counts, LogCounts
 from pipeline.api.feed import Feed
-from pipeline.api.guard import ErasureGuard
 from pipeline.api.health import Problems, backend_problems, health_routes
 from pipeline.api.hub import Hub
 from pipeline.api.messages import item_of
@@ -33,6 +32,7 @@ from pipeline.backends import contract
 from pipeline.backends.contract import Appender, Reader, Unavailable
 from pipeline.codec import Codec
 from pipeline.core.effects import Effect
+from pipeline.erased import ErasureGuard
 
 TOPICS = ("vouchers", "chat-prompts", "decisions")
 LOOK_BACK = 30

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from pipeline.api.guard import ErasureGuard
 from pipeline.backends.contract import Appender, NewRecord, Position, Reader, Unavailable
+from pipeline.core import subjects
+from pipeline.core.voucher import VoucherState
+from pipeline.erased import ErasureGuard
 
 THREADS = 4
 FIRST_DELAY_SECONDS = 0.001
@@ -43,7 +45,7 @@ class Questions:
 
     async def state(self, key: str) -> bytes | None:
         """The stored state of a subject, None also for somebody erased. Raises Unavailable."""
-        return await self.ask(lambda reader: self._guard.state(reader, key))
+        return await self.ask(lambda reader: self._state(reader, key))
 
     async def state_after(self, key: str, position: Position) -> bytes | None:
         """The state once the record at `position` is in it; waits as long as that takes (bound it with a timeout).
@@ -63,6 +65,12 @@ class Questions:
         self._pool.shutdown(wait=True)
         for reader in self._readers:
             reader.close()
+
+    def _state(self, reader: Reader, key: str) -> bytes | None:
+        _, stored = reader.subject(key)
+        state = subjects.decode(key, stored) if stored and key.startswith("v:") else None
+        whose = state.customer if isinstance(state, VoucherState) else key
+        return None if stored and self._guard.hides(reader, whose) else stored
 
     def _asked(self, question: Callable[[Reader], _T]) -> _T:
         reader: Reader | None = getattr(self._own, "reader", None)

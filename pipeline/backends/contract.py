@@ -318,4 +318,9 @@ class Backend(Protocol):
         """What an operator must know of the servers' own settings, and of their clocks beside this one (epoch ms);
         where they are away, that. Raises nothing."""
 
+    def forget(self, partition: int, keys: Sequence[str]) -> None:
+        """After a restore, nobody works yet: take out the subjects whose records `WorkerLog.rewrite` took off the
+        log. Where the log still has them all, they must stay: decided again it comes to their erasure, and to the
+        same for everybody else. Raises Unavailable."""
+
     def close(self) -> None: ...

@@ -22,6 +22,7 @@ from pipeline.commands.opening import Config, Data, console, settings_of, write_
 from pipeline.core.effects import DeadLetter, DeadLetterReplayed, dead_letter_reason
 from pipeline.core.identifiers import effect_id
 from pipeline.envelope import effect_record
+from pipeline.erased import ErasureFilter, ErasureList
 from pipeline.processors.outbox import SET_ASIDE_BYTES
 from pipeline.settings import SettingsError
 
@@ -67,10 +68,13 @@ class Letters(msgspec.Struct):
 def read_letters(reader: Reader, codec: Codec) -> Letters:
     """The whole topic. Raises Unavailable."""
     found = Letters({}, set())
+    erased = ErasureFilter(ErasureList(codec).refresh(reader), codec)
     for number in range(reader.topic_partitions(TOPIC)):
         end = reader.end_offset(TOPIC, number)
         for records, _ in blocks(reader, TOPIC, number, reader.start_offset(TOPIC, number), end):
             for record in records:
+                if erased.hides(record):
+                    continue
                 letter = codec.decode(record.value)
                 if isinstance(letter, DeadLetter):
                     found.letters.setdefault(letter.id, letter)

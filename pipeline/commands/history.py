@@ -20,6 +20,7 @@ from pipeline.commands.opening import Config, Data, console, opened, settings_of
 from pipeline.core.events import Purchase
 from pipeline.core.identifiers import customer_key
 from pipeline.core.lapse_model import DAY_MS
+from pipeline.erased import ErasureFilter, ErasureList
 from pipeline.producers.replay.files import plan_file
 from pipeline.producers.replay.plan import Plan
 from pipeline.producers.replay.tail import tail_of
@@ -206,6 +207,7 @@ def copy_log(app: App, target: Path, progress: Progress) -> None:
     try:
         partitions = range(reader.partitions())
         ends = {number: reader.end_offset("events", number) for number in partitions}
+        erased = ErasureFilter(ErasureList(app.codec).refresh(reader), app.codec)
         copy = Embedded(target, len(ends))
         task = progress.add_task("copied", total=sum(ends.values()))
         try:
@@ -213,7 +215,7 @@ def copy_log(app: App, target: Path, progress: Progress) -> None:
             for number in partitions:
                 offset = reader.start_offset("events", number)
                 for records, following in blocks(reader, "events", number, offset, ends[number]):
-                    copy.copy_in(records, {})
+                    copy.copy_in([erased.applied(record) for record in records], {})
                     progress.advance(task, following - offset)
                     offset = following
         finally:
@@ -279,10 +281,11 @@ def purchases_on(app: App) -> Iterator[tuple[str, int, int]]:
 
 
 def _purchases(reader: Reader, codec: Codec) -> Iterator[Purchase]:
+    erased = ErasureFilter(ErasureList(codec).refresh(reader), codec)
     for number in range(reader.partitions()):
         start, end = reader.start_offset("events", number), reader.end_offset("events", number)
         for records, _ in blocks(reader, "events", number, start, end):
-            events = (decode_or_none(codec, record.value) for record in records)
+            events = (decode_or_none(codec, record.value) for record in records if not erased.hides(record))
             yield from (event for event in events if isinstance(event, Purchase))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.commands.opening import Config, Data, console, opened, settings_of, write_line
+from pipeline.commands.people import erase_again, read_entries
 from pipeline.settings import DEFAULT_FILE, SettingsError
 
 TEMPLATE = """\
@@ -73,15 +74,26 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A file that `rapport backup` wrote.")],
+    erased: Annotated[
+        Path | None,
+        typer.Option(help="Who was erased since, where the log is lost too: `rapport log erasures --json`."),
+    ] = None,
     config: Config = None,
     data: Data = None,
 ) -> None:
     """Put a snapshot in the store's place; workers must be stopped. They then step through what the log has since.
 
+    Who was erased since the backup stays erased: the log says so. Where it is lost as well, --erased does.
+
     \b
-    Last night's:  rapport restore backups/2026-11-21
+    Last night's:          rapport restore backups/2026-11-21
+    The log is lost too:   rapport restore backups/2026-11-21 --erased backups/erased.jsonl
     """
     settings = settings_of(config, data)
+    entries = read_entries(erased) if erased else []
     with opened(settings) as app:
         app.backend.restore(str(file))
+        again = erase_again(app, entries)
     console.print(f"Restored {file}. Start the workers: they go on from its offsets.")
+    if erased:
+        console.print(f"{again:,} of {len(entries):,} in {erased} are erased again then.")

@@ -1,4 +1,4 @@
-"""`rapport erase` and `rapport export`: one person, as a whole.
+"""`rapport erase` and `rapport export`: one person, as a whole; and erasing again after a restore.
 
 Here lives saying what will happen, asking, and waiting; what goes is `pipeline.core.erasure`'s.
 """
@@ -6,10 +6,11 @@ Here lives saying what will happen, asking, and waiting; what goes is `pipeline.
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from pipeline.api.person import Person, erasure_request, exported, find_person
@@ -18,10 +19,16 @@ from pipeline.app import App, source, wall_ms
 from pipeline.backends.contract import NewRecord, Reader, Refused
 from pipeline.commands.deciding import is_decided
 from pipeline.commands.opening import Config, Data, console, opened, settings_of
+from pipeline.core import erasure, subjects
+from pipeline.core.effects import Erasure
+from pipeline.core.events import ErasureRequested, RecordErased
+from pipeline.core.voucher import VoucherState
+from pipeline.erased import ErasureList
 from pipeline.settings import SettingsError
 
 audit = logging.getLogger("rapport.audit")
 
+EVENTS = "events"
 PATIENCE_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.1
 
@@ -90,6 +97,70 @@ def export(
     audit.info("export: %d browsers and %d vouchers", len(person.browsers), len(person.vouchers))
 
 
+def read_entries(file: Path) -> list[Erasure]:
+    """What `rapport log erasures --json` wrote; the last entry of each counts. Raises SettingsError."""
+    latest: dict[tuple[int, str], Erasure] = {}
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            entry = msgspec.json.decode(line, type=Erasure)
+        except msgspec.DecodeError as problem:
+            raise SettingsError(
+                f"{file}, line {number}: {problem}; expected `rapport log erasures --json`"
+            ) from problem
+        latest[entry.events_partition, entry.tombstone] = entry
+    return [entry for entry in latest.values() if entry.outcome == "ERASED"]
+
+
+def erase_again(app: App, entries: Sequence[Erasure]) -> int:
+    """Apply the list to a store that was just restored: the one on the log, and `entries`, which the log may not
+    have; how many of these it had not. Raises Unavailable."""
+    reader = app.backend.reader()
+    try:
+        known = ErasureList(app.codec).refresh(reader)
+        records = []
+        for number in range(reader.partitions()):
+            app.backend.forget(number, [key for key in app.backend.keys(number) if _is_hidden(known, reader, key)])
+            missing = {it.tombstone: it for it in entries if it.events_partition == number and not known.has(it)}
+            records += _missing_on_log(app, number, missing)
+    finally:
+        reader.close()
+    app.appender("restore").append(records)
+    return len(records)
+
+
+def _is_hidden(erased: ErasureList, reader: Reader, key: str) -> bool:
+    """Whether the subject is somebody erased, or a voucher of theirs."""
+    if not len(erased) or not key.startswith("v:"):
+        return erased.hides(key)
+    _, stored = reader.subject(key)
+    state = subjects.decode(key, stored) if stored else None
+    return isinstance(state, VoucherState) and erased.hides(state.customer)
+
+
+def _missing_on_log(app: App, number: int, missing: dict[str, Erasure]) -> list[NewRecord]:
+    """The requests for whom the store knows; for everybody else the hash that keeps late events out."""
+    records = []
+    for key in app.backend.keys(number) if missing else ():
+        salts = {entry.salt for entry in missing.values()}
+        found = (missing.pop(erasure.tombstone_of(salt, key), None) for salt in salts)
+        for entry in filter(None, found):
+            request = ErasureRequested(
+                request_id=entry.request_id, salt=entry.salt, source=source("restore"), received_at=entry.at
+            )
+            records.append(NewRecord(EVENTS, key.encode(), app.codec.encode(request)))
+    for entry in missing.values():
+        left = RecordErased(
+            was=ErasureRequested.__name__,
+            tombstone=entry.tombstone,
+            salt=entry.salt,
+            request_id=entry.request_id,
+            source=source("restore"),
+            received_at=entry.at,
+        )
+        records.append(NewRecord(EVENTS, b"", app.codec.encode(left), partition=number))
+    return records
+
+
 def _found(reader: Reader, customer_id: str, app: App) -> Person:
     key = subject_key(customer_id)
     person = find_person(reader, key)
@@ -135,7 +206,7 @@ def _carried_out(app: App, reader: Reader, record: NewRecord) -> bool:
 
 def _decided_by(deadline: float, reader: Reader) -> bool:
     """Whether the workers have decided, in time, all that stands on the log now."""
-    ends = {number: reader.end_offset("events", number) for number in range(reader.partitions())}
+    ends = {number: reader.end_offset(EVENTS, number) for number in range(reader.partitions())}
     while not all(is_decided(reader, number, end) for number, end in ends.items()):
         if time.monotonic() > deadline:
             return False

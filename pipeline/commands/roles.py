@@ -14,11 +14,14 @@ from pipeline import observe
 from pipeline.app import App, Together, publish_campaigns
 from pipeline.backends.contract import Unavailable
 from pipeline.commands.opening import Config, Data, MetricsPort, console, opened, settings_of
+from pipeline.erased import ErasureList
 from pipeline.processors.worker import Worker
 from pipeline.producers.relay.kafka import KafkaRelay
 from pipeline.running import Running, signals
 from pipeline.settings import Settings, SettingsError, require
 from pipeline.sinks.deliver import Deliverer
+from pipeline.sinks.forgetting import Forgetting
+from pipeline.sinks.outbox import Outbox
 
 log = logging.getLogger("rapport.roles")
 
@@ -179,8 +182,10 @@ def deliver_until(app: App, stop: threading.Event) -> None:
     made: list[Deliverer] = []
     if not once_reachable(stop, lambda: made.extend(app.deliverers())):
         return
-    with ThreadPoolExecutor(len(made), thread_name_prefix="deliver") as threads:
-        running = [threads.submit(each.run, stop) for each in made]
+    forgetting = Forgetting(app.backend.reader(), ErasureList(app.codec), Outbox(app.settings.outbox_folder()))
+    runs = [forgetting.run, *(each.run for each in made)]
+    with ThreadPoolExecutor(len(runs), thread_name_prefix="deliver") as threads:
+        running = [threads.submit(run, stop) for run in runs]
         wait(running, return_when=FIRST_EXCEPTION)
         stop.set()
     for each in running:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from pipeline.core.bounds import MAX_CENTS
 from pipeline.core.effects import Output, Send
-from pipeline.core.events import BudgetAnswered, BudgetRequested, BudgetSettled, Stimulus, TimerDue
+from pipeline.core.events import BudgetAnswered, BudgetRequested, BudgetSettled, ErasureRequested, Stimulus, TimerDue
 from pipeline.core.requirement import require
 from pipeline.core.rules import Budget, Rules
 
@@ -69,6 +69,8 @@ def step(
             return _requested(state, event, now, rules)
         case BudgetSettled():
             return _settled(state, event, now, rules)
+        case ErasureRequested():
+            return _let_go(state, event.owner, now, rules)
         case TimerDue() if 0 < due(state) <= now:
             return _asked_after(state, now)
         case _:
@@ -116,6 +118,19 @@ def _settled(
     )
     if event.outcome == "SPENT":
         state = replace(state, spent=state.spent + 1, spent_cents=state.spent_cents + reservation.cents)
+    return _served(state, now, rules)
+
+
+def _let_go(state: BudgetState, customer: str, now: int, rules: Rules) -> tuple[BudgetState, Sequence[Output]]:
+    """Somebody was erased: what they had reserved or waited for is free. What was spent stays spent."""
+    still_open = {name: it for name, it in state.open.items() if it.customer != customer}
+    state = replace(
+        state,
+        open=still_open,
+        reserved_cents=sum(it.cents for it in still_open.values()),
+        waiting={name: it for name, it in state.waiting.items() if it.customer != customer},
+        ask_at=state.ask_at if still_open else 0,
+    )
     return _served(state, now, rules)
 
 

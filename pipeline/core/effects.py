@@ -152,8 +152,8 @@ class Erasure(msgspec.Struct, frozen=True, kw_only=True):
     tombstone: str
     """The salted hash of the subject's key, in hexadecimal digits."""
     salt: bytes
-    partition: int
-    """Of `events`, where the subject lives; each has a salt of its own."""
+    events_partition: int
+    """Where the subject lives; each has a salt of its own."""
     at: int
     """Records before it are about who was erased."""
 

@@ -1,9 +1,9 @@
 """Erasing a person: what is forgotten with them, and what has to stay so that nothing late brings them back. Pure.
 
 The person (`u:`) is forgotten first and passes the request on to their browsers and vouchers; a browser obeys only
-the person it belongs to. A person or browser leaves a tombstone: a salted hash of their key, in the same partition,
-which commits with it. While it stands, events of that key are dropped; it falls when the shop's server names them
-again.
+the person it belongs to. A campaign's budget stays, and lets go of what they asked for. A person or browser leaves a
+tombstone: a salted hash of their key, in the same partition, which commits with it. While it stands, events of that
+key are dropped; it falls when the shop's server names them again.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from pipeline.core.events import (
     ProfileClaimed,
     ProfileHandedOver,
 )
-from pipeline.core.identifiers import effect_id, voucher_key
+from pipeline.core.identifiers import budget_key, effect_id, voucher_key
 from pipeline.core.partition import IMPORT_SOURCE
 
 PREFIX = "e:"
@@ -68,12 +68,27 @@ def passed_on(key: str, state: object, request: ErasureRequested) -> Sequence[Se
     """To whom else the request goes: the browsers and vouchers of a person or browser."""
     if not isinstance(state, Profile):
         return ()
-    return [Send(to, replace(request, owner=key)) for to in (*browsers_of(state), *vouchers_of(state))]
+    linked = [Send(to, replace(request, owner=key)) for to in (*browsers_of(state), *vouchers_of(state))]
+    names = (key, *_given_browsers(state))
+    budgets = [Send(to, replace(request, owner=name)) for to in _budgets_of(state) for name in names]
+    return [*linked, *budgets]
 
 
 def browsers_of(profile: Profile) -> list[str]:
     """The subjects of the browsers a person was seen on, whoever they belong to."""
     return [f"a:{anonymous_id}" for anonymous_id in profile.identity.browsers]
+
+
+def _given_browsers(profile: Profile) -> list[str]:
+    """Those that handed their history over: what they asked for stands in their own name."""
+    return [f"a:{name}" for name, it in profile.identity.browsers.items() if it.status in ("handed_over", "empty")]
+
+
+def _budgets_of(profile: Profile) -> list[str]:
+    """The campaigns they may have asked for a voucher: a budget is to let go of who asked."""
+    decided = profile.decisions
+    names = (*decided.issued, *decided.answers, *(waiting.campaign for waiting in decided.pending))
+    return [budget_key(name) for name in dict.fromkeys(names)]
 
 
 def vouchers_of(profile: Profile) -> list[str]:
@@ -112,7 +127,7 @@ def listed(tombstone: str, salt: bytes, partition: int, entry: Tombstone) -> Era
         outcome="ERASED",
         tombstone=tombstone,
         salt=salt,
-        partition=partition,
+        events_partition=partition,
         at=entry.erased_at,
     )
 

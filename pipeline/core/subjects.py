@@ -26,7 +26,7 @@ def step(
     key: str, state: State | None, event: Stimulus, now: int, rules: Rules
 ) -> tuple[State | None, Sequence[Output]]:
     """Step the subject `key` (state None: it does not exist yet, or is to be forgotten) at `now`, epoch ms."""
-    if isinstance(event, ErasureRequested):
+    if isinstance(event, ErasureRequested) and not key.startswith("m:"):
         return (None, erasure.passed_on(key, state, event)) if erasure.obeys(key, state, event) else (state, ())
     if key.startswith("v:"):
         return voucher.step(_of_kind(VoucherState, state, key), event, now, rules)

@@ -13,8 +13,8 @@ from pipeline.codec import Codec
 from pipeline.core import erasure
 from pipeline.core.effects import Erasure
 from pipeline.core.erasure import Tombstone
-from pipeline.core.events import ErasureRequested, ProfileClaimed
-from pipeline.erased import decoded, erased_record, nobody_of
+from pipeline.core.events import EffectDelivered, ErasureRequested, Event
+from pipeline.erased import decoded, erased_record, nobody_of, unnamed
 
 EVENTS = "events"
 
@@ -45,7 +45,7 @@ class Erasures:
         self._changed: dict[str, None] = {}
         self._left: dict[bytes, Erasure] = {}
         self._forgotten: dict[bytes, int] = {}
-        self._claims: dict[bytes, tuple[str, str]] = {}
+        self._unnamed: dict[bytes, dict[str, str]] = {}
 
     def fetch(self, keys: Iterable[str], salt: bytes, load: LoadKeys) -> None:
         """Load the tombstones of these subjects, as far as they can have one."""
@@ -59,20 +59,23 @@ class Erasures:
         """The tombstone of a subject without state, if it was fetched and there is one."""
         return self._found.get(erasure.tombstone_of(salt, key))
 
-    def drop(self, record: LogRecord) -> None:
-        """The record belongs to somebody erased."""
+    def drop(self, record: LogRecord, event: Event | None) -> None:
+        """The record belongs to somebody erased; None: it could not be decoded."""
         self.dropped += 1
         self.rewrite.offsets.add(record.offset)
+        if isinstance(event, EffectDelivered):  # under way when they were erased: the ledger has heard of it since
+            self._forgotten.setdefault(record.key, record.offset)
+            self.rewrite.keys.setdefault(record.key, 0)
 
     def forget(self, record: LogRecord) -> None:
         """Everything with this record's key is to go, as far as the record."""
-        self.rewrite.keys[record.key] = self._forgotten[record.key] = record.offset + 1
+        self._forgotten[record.key] = record.offset
+        self.rewrite.keys[record.key] = record.offset + 1
 
     def keep(self, record: LogRecord, request: ErasureRequested, salt: bytes) -> None:
         """The subject stays, but nobody is to read from its records who the person was."""
-        self.rewrite.offsets.add(record.offset)
         self.rewrite.keys[record.key] = record.offset + 1
-        self._claims[record.key] = request.owner, nobody_of(salt, request.owner)
+        self._unnamed.setdefault(record.key, {})[request.owner] = nobody_of(salt, request.owner)
 
     def entomb(self, tombstone: str, salt: bytes, entry: Tombstone, key: bytes = b"") -> Erasure:
         """Put up a tombstone, of the subject `key` if that is still said; what goes on the list."""
@@ -99,11 +102,9 @@ class Erasures:
     def rewritten(self, record: LogRecord, codec: Codec) -> tuple[bytes, bytes] | None:
         """Key and value that take the record's place; None: it stays as it is."""
         on_events = record.topic == EVENTS
-        below = self._forgotten.get(record.key, 0)
-        if (on_events and record.offset in self.rewrite.offsets) or (record.offset < below if on_events else below):
+        forgotten = self._forgotten.get(record.key, -1)
+        if (on_events and record.offset in self.rewrite.offsets) or forgotten >= (record.offset if on_events else 0):
             return b"", codec.encode(erased_record(record, codec, self._left.get(record.key)))
-        claimant, nobody = self._claims.get(record.key, ("", ""))
-        event = decoded(record, codec) if claimant else None
-        if isinstance(event, ProfileClaimed) and event.claimant == claimant:
-            return record.key, codec.encode(msgspec.structs.replace(event, claimant=nobody))
-        return None
+        nobodies = self._unnamed.get(record.key)
+        event = unnamed(decoded(record, codec), nobodies) if nobodies else None
+        return None if event is None else (record.key, codec.encode(event))

@@ -207,7 +207,7 @@ class PartitionRun:
             lifted = self.erasures.lift(key, salt, entry, event.received_at)
             outbox.put((lifted,), Cause(record, 0), self.published, self.messages_below)
             return False
-        self.erasures.drop(record)
+        self.erasures.drop(record, event)
         if event is not None:
             messages = erasure.called_back(key, entry, salt, event)
             outbox.put(messages, Cause(record, 0), self.published, self.messages_below)
@@ -219,11 +219,12 @@ class PartitionRun:
         leaves_tombstone = erasure.leaves_tombstone(key)
         if leaves_tombstone:
             self.state = law.salted(self.state, request.salt)
-        salt = self.state.erasure_salt
+        salt = self.state.erasure_salt or request.salt
+        now = max(cause.now, before.now if before else 0)
+        if not self._step(key, request, now, cause, outbox):
+            return
         if not erasure.obeys(key, before, request):
             self.erasures.keep(cause.record, request, salt)
-            return
-        if not self._step(key, request, max(cause.now, before.now if before else 0), cause, outbox):
             return
         self.erasures.forget(cause.record)
         if leaves_tombstone:

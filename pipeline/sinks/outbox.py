@@ -6,6 +6,7 @@ changes nothing, and whoever takes files away can tell by the name what it has h
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,16 @@ class Document(msgspec.Struct, frozen=True):
 
     name: str
     content: bytes
+
+
+class _Addressed(msgspec.Struct):
+    """What a file says of whom it is for."""
+
+    customer: str
+    decided_at: int
+
+
+_addressed = msgspec.json.Decoder(_Addressed)
 
 
 class Outbox:
@@ -49,6 +60,22 @@ class Outbox:
             return False
         sync_folder(self._folder)
         return True
+
+    def forget(self, is_erased: Callable[[str, int], bool]) -> int:
+        """Remove the files of whoever is erased (asked with the customer and the time of the decision), as far as
+        nobody has taken them yet; how many it were. Raises OSError."""
+        removed = 0
+        for file in sorted(self._folder.glob("*.json")):
+            try:
+                values = _addressed.decode(file.read_bytes())
+                if is_erased(values.customer, values.decided_at):
+                    file.unlink()
+                    removed += 1
+            except (FileNotFoundError, msgspec.DecodeError):
+                continue  # taken away meanwhile, or none of ours
+        if removed:
+            sync_folder(self._folder)
+        return removed
 
 
 def write_whole(file: Path, content: bytes) -> None:

@@ -6,10 +6,12 @@ Reads the store and nothing else. It never permits what the decision did not res
 import msgspec
 
 from pipeline.backends.contract import Reader
+from pipeline.codec import Codec
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign
+from pipeline.erased import ErasureGuard
 from pipeline.sinks.choosing import NotYetError
 from pipeline.sinks.destination import Deliverable, channel_of
 from pipeline.sinks.steps import FORGOTTEN
@@ -24,8 +26,9 @@ _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
 class Permission:
     """Asks the profiles. One thread uses it; the reader is its own."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, codec: Codec) -> None:
         self._reader = reader
+        self._erased = ErasureGuard(codec)
         self._awaited: dict[str, int] = {}
         """By effect: where the store must come before it can be told that the customer is gone."""
         self._stored_rules = b""
@@ -34,6 +37,8 @@ class Permission:
     def refusal(self, effect: Deliverable) -> str:
         """Why the customer must not be contacted any more; "": they may. Raises NotYetError while the store has not
         come to the decision yet (it is being rebuilt), Unavailable."""
+        if self._erased.hides(self._reader, effect.customer):
+            return FORGOTTEN
         profile = self._current(effect)
         if profile is None:
             return FORGOTTEN

@@ -1,6 +1,7 @@
 """`rapport export` and `rapport erase`, as they are typed."""
 
 import json
+import shutil
 
 import pytest
 
@@ -93,3 +94,23 @@ def test_a_history_replayed_again_brings_nobody_back(home: Home) -> None:
     assert done.code == 0, done.err
     assert home.run("profile", "ada").code == 1
     assert home.run("profile", "ben").code == 0
+
+
+def test_a_backup_in_a_fresh_folder_is_told_who_was_erased_since(home: Home) -> None:
+    """The machine is lost: there is the backup, and the list that was kept apart."""
+    assert home.run("backup", "backup").code == 0
+    assert home.run("erase", "ada", "--yes").code == 0
+    (home.path / "erased.jsonl").write_text(home.run("log", "erasures", "--json").out)
+    shutil.rmtree(home.path / "rapport-data")
+    done = home.run("restore", "backup", "--erased", "erased.jsonl")
+    assert done.code == 0, done.err
+    assert "2 of 2 in erased.jsonl" in done.err
+    assert home.run("erase", "ben", "--yes").code == 0  # a worker runs
+    assert home.run("profile", "ada").code == 1
+    for place in (home.path / "rapport-data").iterdir():
+        assert EMAIL.encode() not in place.read_bytes(), place
+    again = home.run("restore", "backup", "--erased", "erased.jsonl")
+    assert "0 of 2" in again.err
+    (home.path / "erased.jsonl").write_text("{}")
+    broken = home.run("restore", "backup", "--erased", "erased.jsonl")
+    assert (broken.code, "line 1" in broken.err) == (1, True)

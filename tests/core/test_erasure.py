@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 
-from core.making import MINUTE, T0, but, buyer, click, rules
+from core.making import MINUTE, T0, THANKS, but, buyer, click, rules
 from pipeline.core import bounds, erasure, partition, subjects
+from pipeline.core.budget import BudgetState, Reservation
+from pipeline.core.customer.decisions import Answer, Decisions
 from pipeline.core.customer.identity import Browser, Identity
+from pipeline.core.customer.pending import Pending
 from pipeline.core.customer.profile import Profile
 from pipeline.core.customer.vouchers import Held, Vouchers
 from pipeline.core.effects import Send
@@ -25,6 +28,7 @@ from pipeline.core.events import (
     RecordErased,
     Stimulus,
 )
+from pipeline.core.rules import Budget
 
 SALT = bytes(16)
 REQUEST = ErasureRequested(request_id="r", salt=SALT, source="serve@one", received_at=T0)
@@ -65,6 +69,35 @@ def test_a_request_goes_on_to_browsers_and_to_vouchers_also_those_no_longer_held
     )
     _, outputs = subjects.step("u:ann", ann, REQUEST, T0, rules())
     assert list(outputs) == [Send(to, PASSED_ON) for to in ("a:b1", "a:b2", "v:C1", "v:C0")]
+
+
+def test_and_to_the_budgets_they_asked_also_as_a_browser() -> None:
+    browsers = {"b1": Browser("handed_over", SERVER, T0), "b2": Browser("shared", SERVER, T0)}
+    waits = Pending("waiting", "o1", "", "", "", "", "", 0)
+    answered = Answer("o1", "REFUSED", "budget_spent", "{}", T0, 1)
+    decided = Decisions({"thanks": ("o1",)}, {"thanks": answered, "win-back": answered}, (waits,))
+    ann = buyer(0, identity=Identity(browsers=browsers), decisions=decided)
+    _, outputs = subjects.step("u:ann", ann, REQUEST, T0, rules())
+    assert list(outputs)[2:] == [
+        Send(f"m:{name}", but(REQUEST, owner=owner))
+        for name in ("thanks", "win-back", "waiting")
+        for owner in ("u:ann", "a:b1")
+    ]
+
+
+def test_a_budget_lets_go_of_what_they_asked_for_and_gives_it_to_who_waits() -> None:
+    campaign = but(THANKS, budget=Budget(vouchers=2))
+    open_ = {"i1": Reservation("u:ann", 100, T0), "i2": Reservation("u:ben", 200, T0)}
+    waiting = {"i3": Reservation("u:ann", 100, T0), "i4": Reservation("u:eve", 300, T0)}
+    state = BudgetState("m:thanks", T0, reserved_cents=300, open=open_, waiting=waiting, ask_at=T0 + 1)
+    after, outputs = subjects.step("m:thanks", state, PASSED_ON, T0, rules(campaign))
+    assert isinstance(after, BudgetState)
+    assert (set(after.open), after.waiting, after.reserved_cents, after.ask_at) == ({"i2", "i4"}, {}, 500, T0 + 1)
+    assert [output.to for output in outputs if isinstance(output, Send)] == ["u:eve"]
+    alone = BudgetState("m:thanks", T0, reserved_cents=100, open={"i1": open_["i1"]}, ask_at=T0 + 1)
+    after, _ = subjects.step("m:thanks", alone, PASSED_ON, T0, rules(campaign))
+    assert isinstance(after, BudgetState)
+    assert (after.open, after.reserved_cents, after.ask_at) == ({}, 0, 0)
 
 
 LIFTING = {

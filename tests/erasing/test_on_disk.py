@@ -4,6 +4,7 @@ when the log, blanked as it is, is decided again."""
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,6 +12,7 @@ from erasing.town import CODEC, PARTITIONS, RealTown, settle_ada_and_ben
 from pipeline.api.counting import LogCounts
 from pipeline.backends.contract import NewRecord
 from pipeline.backends.sqlite import FILE, Embedded
+from pipeline.commands.people import erase_again
 from pipeline.core.events import BROWSER, VERIFIED, RecordErased
 
 TRACES = (b"u:ada", b"ada@example.com", b"a:phone", b"phone", b"order-of-ada")
@@ -102,3 +104,20 @@ def test_what_is_erased_is_still_counted(town: RealTown) -> None:
     reader.close()
     assert (before, after) == (1, 1)
     assert [found.was for found in town.effects("vouchers")] == ["Voucher"]
+
+
+def test_a_backup_older_than_the_erasure_brings_nobody_back(town: RealTown, tmp_path: Path) -> None:
+    older = tmp_path / "older"
+    town.backend.backup(str(older))
+    town.looks("u:ben")
+    town.erases("u:ada")
+    town.decides()
+    before = town.states(), town.tombstones()
+    town.backend.restore(str(older))
+    assert "u:ada" in town.known()
+    app = SimpleNamespace(backend=town.backend, codec=CODEC, appender=lambda _: town.appender)
+    assert erase_again(app, []) == 0  # type: ignore[arg-type]
+    assert town.known() == {"u:ben"}
+    town.decides()
+    assert (town.states(), town.tombstones()) == before
+    assert on_disk(tmp_path / "data") == {}

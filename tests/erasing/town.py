@@ -28,7 +28,7 @@ from pipeline.core.events import (
     Purchase,
     Trust,
 )
-from pipeline.core.rules import Campaign, DoVoucher, WhenRegular
+from pipeline.core.rules import Budget, Campaign, DoVoucher, WhenRegular
 from pipeline.processors.measures import Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
 
@@ -36,7 +36,10 @@ NOON = 1_800_000_000_000
 MINUTE = 60_000
 PARTITIONS = 3
 SALT = b"0123456789abcdef"
-THANKS = Campaign(name="thanks", when=WhenRegular(every_orders=2), do=DoVoucher(discount_percent=10))
+THANKS = Campaign(
+    name="thanks", when=WhenRegular(every_orders=2), do=DoVoucher(discount_percent=10), budget=Budget(vouchers=100)
+)
+NO_PERSONS = ("e:", "m:")
 TOPICS = ("vouchers", "decisions", "erasures", "dead-letters")
 OPTIONS = WorkerOptions(code_secret=b"s", source="work@one", ticks=False)
 
@@ -105,7 +108,7 @@ class Town(Sayings):
 
     def known(self) -> set[str]:
         """Whom the store knows."""
-        return {key for there in self.store.subjects.values() for key in there if not key.startswith("e:")}
+        return {key for there in self.store.subjects.values() for key in there if not key.startswith(NO_PERSONS)}
 
     def tombstones(self) -> int:
         return sum(key.startswith("e:") for there in self.store.subjects.values() for key in there)
@@ -129,10 +132,21 @@ class RealTown(Sayings):
     """On a real backend."""
 
     def __init__(self, backend: Backend) -> None:
-        self.backend = backend
         backend.ensure_topics()
-        self.appender = backend.appender("test")
+        self._open(backend)
         super().__init__()
+
+    @classmethod
+    def over(cls, backend: Backend) -> RealTown:
+        """Over a log that is there."""
+        made = cls.__new__(cls)
+        made.now, made.measures = NOON, Counting()
+        made._open(backend)
+        return made
+
+    def _open(self, backend: Backend) -> None:
+        self.backend = backend
+        self.appender = backend.appender("test")
 
     def append(self, records: Sequence[NewRecord]) -> None:
         self.appender.append(records)
@@ -157,7 +171,7 @@ class RealTown(Sayings):
             reader.close()
 
     def known(self) -> set[str]:
-        return set(self.states())
+        return {key for key in self.states() if not key.startswith(NO_PERSONS)}
 
     def tombstones(self) -> int:
         keys = (key for number in range(PARTITIONS) for key in self.backend.keys(number))

@@ -13,7 +13,7 @@ contract in `pipeline.backends`.
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.backends.contract import Refused
@@ -128,6 +128,9 @@ class KafkaRedis:
         """Settings of the topics and of Redis that safety rests on."""
         wanted = topics.read_topics(self._topics_file)
         return [*examine.kafka_findings(self._cluster, wanted), *examine.redis_findings(self._redis, clock)]
+
+    def forget(self, partition: int, keys: Sequence[str]) -> None:
+        """Nothing: the log has all their records, and among them the erasure."""
 
     def close(self) -> None:
         """Let its own connections go."""

@@ -19,6 +19,7 @@ from pipeline.backends.contract import LogRecord, NewRecord, Refused, Unavailabl
 from pipeline.backends.sqlite.append import Appended, GroupCommit
 from pipeline.backends.sqlite.deliveries import EmbeddedDeliveries
 from pipeline.backends.sqlite.read import EmbeddedReader
+from pipeline.backends.sqlite.rewriting import mark_unscrubbed
 from pipeline.backends.sqlite.schema import ALL_TABLES, TABLES, connect
 from pipeline.backends.sqlite.work import EVENTS, EmbeddedWork
 from pipeline.finding import Finding
@@ -181,6 +182,15 @@ class Embedded:
                 raise Refused(f"{source} is not a backup of an embedded log: {problem}") from problem
         self._partitions = int(self._meta("partitions"))
         self._counts[EVENTS] = self._partitions
+
+    def forget(self, partition: int, keys: Sequence[str]) -> None:
+        """Take these subjects out; the next worker cleans the file of them."""
+        with self._write_lock, self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(
+                "DELETE FROM subjects WHERE partition=? AND key=?", [(partition, key) for key in keys]
+            )
+            mark_unscrubbed(self._connection)
 
     def _put_back(self, source: str) -> None:
         own, theirs = (

@@ -40,7 +40,7 @@ def rewrite_records(
             f"SELECT {_COLUMNS} FROM records WHERE topic=? AND partition=? AND offset=?",
             (EVENTS, rewrite.partition, offset),
         ).fetchall()
-    connection.execute("INSERT INTO meta VALUES (?, '') ON CONFLICT DO NOTHING", (_UNSCRUBBED,))
+    mark_unscrubbed(connection)
     for topic, partition, offset, key, value in found:
         after = how(LogRecord(topic, partition, offset, key, value))
         if after is not None:
@@ -48,6 +48,11 @@ def rewrite_records(
                 "UPDATE records SET key=?, value=?, headers=x'' WHERE topic=? AND partition=? AND offset=?",
                 (*after, topic, partition, offset),
             )
+
+
+def mark_unscrubbed(connection: sqlite3.Connection) -> None:
+    """Have the next worker that comes to rest clean the file."""
+    connection.execute("INSERT INTO meta VALUES (?, '') ON CONFLICT DO NOTHING", (_UNSCRUBBED,))
 
 
 def is_unscrubbed(connection: sqlite3.Connection) -> bool:
