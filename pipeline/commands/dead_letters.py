@@ -66,7 +66,7 @@ class Letters(msgspec.Struct):
 
 
 def read_letters(reader: Reader, codec: Codec) -> Letters:
-    """The whole topic. Raises Unavailable."""
+    """The whole topic, but for what is about somebody who was erased. Raises Unavailable."""
     found = Letters({}, set())
     erased = ErasureFilter(ErasureList(codec).refresh(reader), codec)
     for number in range(reader.topic_partitions(TOPIC)):

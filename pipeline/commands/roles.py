@@ -16,7 +16,7 @@ from pipeline.backends.contract import Unavailable
 from pipeline.commands.opening import Config, Data, MetricsPort, console, opened, settings_of
 from pipeline.erased import ErasureList
 from pipeline.processors.worker import Worker
-from pipeline.producers.relay.kafka import KafkaRelay
+from pipeline.producers.relay.kafka import Carried, KafkaRelay
 from pipeline.running import Running, signals
 from pipeline.settings import Settings, SettingsError, require
 from pipeline.sinks.deliver import Deliverer
@@ -209,16 +209,23 @@ def once_reachable(stop: threading.Event, do: Callable[[], object]) -> bool:
 
 
 def relay_until(app: App, stop: threading.Event) -> None:
-    """A relay's life."""
+    """A relay's life; what it waits for is said once."""
     measures = observe.RelayMeasures(app.registry)
+    said: list[str] = []
 
     def failed(reason: str) -> None:
         measures.failed()
-        log.warning("a batch failed: %s", reason)
+        if reason not in said:
+            log.warning("a batch failed: %s", reason)
+        said[:] = [reason]
+
+    def carried(done: Carried) -> None:
+        said.clear()
+        measures.carried(done.events, done.dead_letters)
 
     made: list[KafkaRelay] = []
     if once_reachable(stop, lambda: made.append(app.relay())):
-        made[0].run(stop.wait, lambda done: measures.carried(done.events, done.dead_letters), failed)
+        made[0].run(stop.wait, carried, failed)
 
 
 def check_campaigns(settings: Settings) -> None:

@@ -9,7 +9,8 @@ import pytest
 from pipeline.backends.contract import Backend, NewRecord, Refused
 from pipeline.codec import Codec
 from pipeline.commands.dead_letters import Letters, put_back, read_letters
-from pipeline.core.effects import DeadLetter
+from pipeline.core.effects import DeadLetter, Erasure
+from pipeline.core.erasure import tombstone_of
 from pipeline.core.identifiers import effect_id
 from pipeline.envelope import effect_record
 from pipeline.processors.outbox import SET_ASIDE_BYTES
@@ -18,7 +19,9 @@ from .conftest import TOPICS
 from .moves import until
 
 CODEC = Codec()
-DEAD_LETTERS = "[topics.dead-letters]\npartitions = 2\nretention_days = 1\n"
+DEAD_LETTERS = "".join(
+    f"[topics.{name}]\npartitions = 2\nretention_days = 1\n" for name in ("dead-letters", "erasures")
+)
 
 
 @pytest.fixture
@@ -101,3 +104,20 @@ def test_two_at_the_same_time_are_one(backend: Backend) -> None:
     until("the one record", lambda: on_events(backend) == [(1, b"u:1", b"twice")])
     first.close()
     second.close()
+
+
+def test_who_was_erased_is_neither_listed_nor_put_back(backend: Backend) -> None:
+    given(backend, letter(3))
+    reader = backend.reader()
+    here = reader.partition_of("u:1")
+    reader.close()
+    tombstone = tombstone_of(b"salt", "u:1")
+    entry = Erasure(
+        id="i", request_id="r", outcome="ERASED", tombstone=tombstone, salt=b"salt", partition=here, at=2**53
+    )
+    appender = backend.appender("erasing")
+    appender.append([NewRecord("erasures", b"", CODEC.encode(entry))])
+    appender.close()
+    assert read(backend).letters == {}
+    assert put_all_back(backend) == (0, 0, 0)
+    assert on_events(backend) == []
