@@ -178,6 +178,16 @@ def test_a_flood_from_one_address(target: Target) -> None:
     assert "203.0.113." not in metrics
 
 
+def test_a_crawler_is_answered_and_counted_and_becomes_nobody(target: Target) -> None:
+    page = {"anonymousId": "a-crawler", "name": "Coffee"}
+    agent = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+    reply = target.ask("POST", "/v1/page", page, target.home.write_key, User_Agent=agent)
+    assert (reply.status, reply.body["rejected"][0]["code"]) == (200, "crawler")
+    counted = 'rapport_collector_events_out_total{outcome="dropped",reason="crawler"} 1.0'
+    assert counted in target.ask("GET", "/metrics").body
+    assert not [e for e in target.home.log("events") if e.get("anonymous_id") == "a-crawler"]
+
+
 def test_guessing_vouchers(target: Target) -> None:
     caller, key = "203.0.113.70", target.home.server_key
     answers = [target.ask("GET", f"/v1/vouchers/GUESS{n}", key=key, caller=caller) for n in range(31)]
