@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from api.running import Running
+from api.running import CODEC, Running
 from servers.kafka import KafkaServer
 from servers.redis import RedisServer
 
@@ -104,14 +104,14 @@ def test_flushall_sends_nothing_twice_and_what_is_new_waits_for_the_store(
         running.put(key, consenting(key, number != 5, NOW))
     destination = Counting()
     with running.working():
-        deliverer = world.deliverer(destination, last_look=Permission(backend.reader()))
+        deliverer = world.deliverer(destination, last_look=Permission(backend.reader(), CODEC))
         world.emit(*(message(number, decided_at=NOW) for number in range(3)))
         turn_until([deliverer], lambda: later(world) and all_ended(world, 3))
     flush(own_redis)
     world.emit(*(message(number, decided_at=NOW) for number in range(3, 6)))
     turn_until([deliverer], lambda: [*world.last().values()].count("RETRY") == 3)
     deliverer.close()
-    successor = world.deliverer(destination, last_look=Permission(backend.reader()))
+    successor = world.deliverer(destination, last_look=Permission(backend.reader(), CODEC))
     with running.working():
         turn_until([successor], lambda: later(world) and all_ended(world, 6))
     assert Counter(destination.acts) == Counter(f"message-{number}" for number in range(5))

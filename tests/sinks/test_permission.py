@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from api.running import CODEC, EVENTS
 
 from pipeline.core import subjects
 from pipeline.core.customer.consent import Consent
@@ -37,12 +38,21 @@ class Store:
     def partition_of(self, _key: str) -> int:
         return 0
 
-    def end_offset(self, _topic: str, _partition: int) -> int:
-        return self.end
+    def end_offset(self, topic: str, _partition: int) -> int:
+        return self.end if topic == EVENTS else 0
+
+    def start_offset(self, _topic: str, _partition: int) -> int:
+        return 0
+
+    def partitions(self) -> int:
+        return 1
+
+    def topic_partitions(self, _topic: str) -> int:
+        return 1
 
 
 def look(store: Store, effect: Any = None) -> str:
-    return Permission(store).refusal(effect or mail(1))  # type: ignore[arg-type]
+    return Permission(store, CODEC).refusal(effect or mail(1))  # type: ignore[arg-type]
 
 
 def customer(key: str = "u:ada", *, owner: str = "", at: int = NOW, **words: bool) -> Profile:
@@ -88,7 +98,7 @@ def test_the_purpose_is_the_campaigns() -> None:
 def test_a_store_that_has_not_come_to_the_decision_is_waited_for(offset: int | None, known: list[Profile]) -> None:
     """Redis was emptied, or fell a second back: what it says is not what was decided on."""
     store = Store(*known, offset=offset)
-    permission = Permission(store)  # type: ignore[arg-type]
+    permission = Permission(store, CODEC)  # type: ignore[arg-type]
     with pytest.raises(NotYetError):
         permission.refusal(mail(1))
     store.end = 200
@@ -104,7 +114,7 @@ def test_who_is_gone_when_the_store_has_come_so_far_was_forgotten() -> None:
 
 def test_memory_of_what_is_waited_for_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.sinks.permission.MAX_WAITING", 3)
-    permission = Permission(Store(offset=None))  # type: ignore[arg-type]
+    permission = Permission(Store(offset=None), CODEC)  # type: ignore[arg-type]
     for number in range(20):
         with pytest.raises(NotYetError):
             permission.refusal(mail(number))
