@@ -17,6 +17,8 @@ from pipeline.codec import Codec
 from pipeline.core.events import Clickstream
 
 PATIENCE_SECONDS = 60.0
+SPOOLED = 'rapport_spool_events_total{outcome="spooled"}'
+DRAINED = 'rapport_spool_events_total{outcome="drained"}'
 
 
 @pytest.fixture(scope="module")
@@ -141,11 +143,12 @@ def test_an_outage_under_load_loses_nothing_and_overtakes_nobody(
         assert metric(collect, "rapport_spool_bytes") > 0
         assert ask(collect.url, "GET", "/readyz").status == 200, "a collector with a spool does without Kafka"
         come_back()
-        load.until_acknowledged(100)
-        until(lambda: metric(collect, "rapport_spool_bytes") == 0, PATIENCE_SECONDS)
+        backlog = metric(collect, SPOOLED)
+        until(lambda: metric(collect, DRAINED) >= backlog, PATIENCE_SECONDS)
         load.until_acknowledged(50)
         assert load.refused == 0
         load.__exit__()
+        until(lambda: metric(collect, "rapport_spool_bytes") == 0, PATIENCE_SECONDS)
         assert collect.end() == 0
     events = check(broker, prefix, load)
     late = [event for event in events if event.accepted_at]

@@ -4,6 +4,7 @@ Here lives one idempotent producer, the thread that serves its reports, and the 
 Never here: retries of a caller's (librdkafka retries until `DELIVERY_TIMEOUT_MS`), spooling, transactions.
 """
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -135,7 +136,11 @@ class KafkaAppender:
 
     def _serve(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(_SERVE_SECONDS)
+            try:
+                self._producer.poll(_SERVE_SECONDS)
+            except KafkaException as problem:
+                # A fatal error is raised here, and reported of the records besides.
+                self._notice(error_of(problem))
             if self._broken:
                 self._replace()
 
@@ -149,7 +154,9 @@ class KafkaAppender:
     def _discard(self, producer: Producer) -> None:
         """Have everything that still waits in it reported as failed."""
         producer.purge()
-        producer.flush(_PURGE_SECONDS)
+        for _ in range(2):  # a fatal error that nobody has heard yet ends the first
+            with contextlib.suppress(KafkaException):
+                producer.flush(_PURGE_SECONDS)
 
     def _open(self) -> Producer:
         return self._cluster.producer(self._defaults, self._fixed)

@@ -112,8 +112,9 @@ class _Session:
         """Have everything that waits reported as failed. It may be on its way to the broker, but no retry is."""
         self._failure = self._failure or Unavailable("this session with Kafka was left")
         self._producer.purge()
-        with contextlib.suppress(KafkaException):  # a fatal error is why one leaves
-            self._producer.flush(_LEAVE_SECONDS)
+        for _ in range(2):  # a fatal error that nobody has heard yet ends the first
+            with contextlib.suppress(KafkaException):
+                self._producer.flush(_LEAVE_SECONDS)
 
     def _failed(self, error: KafkaError | Exception) -> Exception:
         inner = error_of(error)
