@@ -5,6 +5,7 @@ findings out. What only a backend knows of its own servers it says itself (`Back
 """
 
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pipeline import campaigns as campaign_files
 from pipeline.backends.contract import Reader
 from pipeline.campaigns import CampaignError
 from pipeline.codec import Codec, Undecodable
+from pipeline.core.deliveries import DELIVERIES, Delivery
 from pipeline.core.effects import DeadLetter
 from pipeline.core.partition import ActiveRules, PartitionState
 from pipeline.finding import Finding
@@ -26,6 +28,8 @@ LATE_MS = 60_000
 SKEW_MS = 5_000
 DAY_MS = 86_400_000
 LEAST_FREE = 0.1
+NEARLY_FULL = 0.8
+_LEDGER_STEPS = 1_000
 _READ_SECONDS = 1.0
 
 
@@ -230,6 +234,43 @@ def dead_letters(reader: Reader, codec: Codec, now_ms: int) -> Finding:
         reason = str(problem)
     said = f"{count:,}, the last {_ago(now_ms, newest.timestamp)}: {reason[:120]}"
     return Finding("dead letters", "warn", said, "none in the last day", "`rapport dead-letters list`")
+
+
+def spool(folder: Path, limit_bytes: int) -> Finding:
+    """What waits on this machine's disk for Kafka, and what was set aside there."""
+    waiting = sum(file.stat().st_size for file in folder.glob("*-*") if file.is_file()) if folder.is_dir() else 0
+    aside = len(list((folder / "quarantine").glob("*"))) if folder.is_dir() else 0
+    said = f"{waiting / 1e6:,.1f} MB of {limit_bytes / 1e6:,.0f} MB in {folder}"
+    if waiting > NEARLY_FULL * limit_bytes:
+        remedy = "bring Kafka back; it drains by itself. Never delete it: it holds answered events"
+        return Finding("spool", "red", said, f"below {NEARLY_FULL:.0%}", remedy)
+    if aside:
+        remedy = "look into it (it holds personal data): a failing disk, or records that are too large"
+        return Finding("spool", "warn", f"{said}; {aside} files in quarantine", "none", remedy)
+    return Finding("spool", "ok", said)
+
+
+def deliveries(reader: Reader, codec: Codec) -> Finding:
+    """How the latest deliveries ended. Raises Unavailable or Refused."""
+    latest: dict[str, str] = {}
+    for number in range(reader.topic_partitions(DELIVERIES)):
+        first, end = reader.start_offset(DELIVERIES, number), reader.end_offset(DELIVERIES, number)
+        start = max(first, end - _LEDGER_STEPS)
+        records = reader.read(DELIVERIES, number, start, _LEDGER_STEPS, _READ_SECONDS)[0] if start < end else []
+        for record in records:
+            step = codec.decode(record.value)
+            if isinstance(step, Delivery):
+                latest[step.effect_id] = step.status
+    counts = Counter(latest.values())
+    told = ", ".join(f"{count} {status.lower()}" for status, count in sorted(counts.items()))
+    said = f"the latest {len(latest):,}: {told}" if told else "none yet"
+    if counts["FAILED"] or counts["PARKED"] or counts["UNCERTAIN"]:
+        remedy = "`rapport deliveries list --status parked --status failed --status uncertain`"
+        return Finding("deliveries", "warn", said, "none given up", remedy)
+    if counts["RETRY"]:
+        remedy = "`rapport deliveries list --status retry` has the reasons; they are tried again"
+        return Finding("deliveries", "warn", said, "none put off", remedy)
+    return Finding("deliveries", "ok", said)
 
 
 def _numbers(found: Sequence[Place]) -> str:

@@ -254,6 +254,27 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 rates("rapport_http_limited_total", "limit"),
             ),
             Panel(
+                "Spool",
+                "bytes",
+                "Events that wait on each collector's disk for Kafka, and how many may.",
+                (
+                    ("rapport_spool_bytes", "{{instance}}"),
+                    ("min(rapport_spool_limit_bytes)", "limit"),
+                ),
+            ),
+            Panel(
+                "Oldest in the spool",
+                "s",
+                "How long the oldest of them has waited.",
+                (("max by (instance) (rapport_spool_oldest_seconds)", "{{instance}}"),),
+            ),
+            Panel(
+                "Through the spool",
+                "ops",
+                "spooled, drained, refused (503) or quarantined.",
+                rates("rapport_spool_events_total", "outcome"),
+            ),
+            Panel(
                 "Carried by the relay",
                 "ops",
                 "From clickstream, purchases and chats onto events.",

@@ -19,6 +19,7 @@ from pipeline.commands.opening import Config, Data, console, settings_of, write_
 from pipeline.finding import Finding, Level, worst
 from pipeline.registry import answers
 from pipeline.settings import Settings, SettingsError
+from pipeline.spooling import spool_folder
 
 COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "red": "red"}
 ANSWER_SECONDS = 5.0
@@ -66,6 +67,8 @@ def _findings(config: Path | None, data: Path | None, roles: list[str]) -> Itera
     yield diagnosis.keys(settings)
     yield diagnosis.campaign_folder(settings)
     yield diagnosis.disk(settings)
+    if settings.log:
+        yield diagnosis.spool(spool_folder(settings), settings.spool_limit_bytes)
     if settings.schema_registry_url:
         yield _registry(settings.schema_registry_url)
     if settings.log:
@@ -105,6 +108,7 @@ def _of_backend(backend: Backend, settings: Settings) -> Iterator[Finding]:
         lambda: _of_places(diagnosis.places(reader), now, settings),
         lambda: [diagnosis.rules(reader, now)],
         lambda: [diagnosis.dead_letters(reader, codec_of(settings), now)],
+        lambda: [diagnosis.deliveries(reader, codec_of(settings))],
     ]
     try:
         for look in looks:

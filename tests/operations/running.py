@@ -64,7 +64,9 @@ class WatchedShop:
         with ThreadPoolExecutor() as at_once:
             list(at_once.map(lambda server: server.start(), (self.kafka, self.redis)))
         self.home.init(
-            log=f"kafka://{self.kafka.bootstrap}", store=self.redis.url, heartbeat_seconds=HEARTBEAT_SECONDS
+            log=f"kafka://{self.kafka.bootstrap}",
+            store=self.redis.url,
+            heartbeat_seconds=HEARTBEAT_SECONDS,
         )
         self.roles = {role: self.home.role(role, "--metrics-port", str(port)) for role, port in self.ports.items()}
         self.start_roles(*ROLES)
@@ -97,6 +99,11 @@ class WatchedShop:
 
     def url(self, role: str) -> str:
         return f"http://127.0.0.1:{self.ports[role]}"
+
+    def click(self) -> None:
+        """One page view."""
+        view = {"userId": "ben", "event": "Product Viewed"}
+        assert ask(self.url("collect"), "POST", "/v1/track", view, self.home.server_key).status == 200
 
     def feed(self) -> None:
         """Orders that bring a voucher, a page view through the relay, questions to the API."""

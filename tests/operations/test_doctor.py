@@ -24,6 +24,7 @@ from pipeline.backends.kafka_redis.examine import kafka_findings, redis_findings
 from pipeline.backends.kafka_redis.topics import TOPICS_FILE, read_topics
 from pipeline.backends.sqlite import Embedded
 from pipeline.codec import Codec
+from pipeline.core.deliveries import Delivery
 from pipeline.core.events import ImportStarted
 from pipeline.core.partition import PartitionState
 from pipeline.diagnosis import Place
@@ -110,6 +111,46 @@ def test_import(places: list[Place], level: str, words: str) -> None:
     found = told(diagnosis.imports(places, NOON))
     assert found[0] == level
     assert words in found[1]
+
+
+def test_spool(tmp_path: Path) -> None:
+    assert told(diagnosis.spool(tmp_path / "none", 1_000))[0] == "ok"
+    (tmp_path / "00-1").write_bytes(b"x" * 500)
+    assert told(diagnosis.spool(tmp_path, 1_000))[0] == "ok"
+    (tmp_path / "quarantine").mkdir()
+    (tmp_path / "quarantine" / "damaged").touch()
+    assert "1 files in quarantine" in told(diagnosis.spool(tmp_path, 1_000))[1]
+    (tmp_path / "00-2").write_bytes(b"x" * 500)
+    assert told(diagnosis.spool(tmp_path, 1_000))[0] == "red"
+
+
+DELIVERY = Delivery(
+    effect_id="e", customer="u:ann", campaign="c", kind="Voucher", channel="email", destination="webhook",
+    topic="vouchers", partition=0, offset=0, status="CLAIMED", attempt=1, first_at=1, not_after=9,
+    deliverer="d", at=1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("steps", "level", "words"),
+    [
+        ([], "ok", "none yet"),
+        (["CLAIMED", "SENT"], "ok", "1 sent"),
+        (["CLAIMED", "RETRY"], "warn", "--status retry"),
+        (["CLAIMED", "RETRY", "CLAIMED", "SENT"], "ok", "1 sent"),
+        (["CLAIMED", "PARKED"], "warn", "1 parked"),
+    ],
+)
+def test_deliveries(tmp_path: Path, steps: list[str], level: str, words: str) -> None:
+    codec, backend = Codec(), Embedded(tmp_path)
+    records = [msgspec.structs.replace(DELIVERY, status=status) for status in steps]
+    backend.appender("test").append([NewRecord("deliveries", b"u:ann", codec.encode(each)) for each in records])
+    reader = backend.reader()
+    found = told(diagnosis.deliveries(reader, codec))
+    assert found[0] == level
+    assert words in found[1]
+    reader.close()
+    backend.close()
 
 
 # The command, embedded.
