@@ -5,7 +5,7 @@ Here lives looking at the consumer group and at the ends of `events`; nothing of
 
 import time
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicPartition
 
 from proof.drain import until
 from proof.recompute import EVENTS
@@ -48,11 +48,14 @@ def _is_calm(stage: Stage) -> bool:
 
 
 def owners(stage: Stage) -> dict[int, list[int]]:
-    """The partitions of each worker, by process id (which is a part of its client id); nothing if nobody says."""
+    """The partitions of each worker, by process id (which is a part of its client id); nothing while nobody says or
+    the group is being arranged anew."""
     admin, name = stage.kafka.admin(), f"{stage.prefix}rapport"
     try:
         group = admin.describe_consumer_groups([name], request_timeout=10)[name].result(timeout=15)
     except (KafkaException, TimeoutError):
+        return {}
+    if group.state != ConsumerGroupState.STABLE:
         return {}
     return {
         int(member.client_id.split("-")[-2]): [each.partition for each in member.assignment.topic_partitions]
