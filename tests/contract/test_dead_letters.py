@@ -113,7 +113,7 @@ def test_who_was_erased_is_neither_listed_nor_put_back(backend: Backend) -> None
     reader.close()
     tombstone = tombstone_of(b"salt", "u:1")
     entry = Erasure(
-        id="i", request_id="r", outcome="ERASED", tombstone=tombstone, salt=b"salt", partition=here, at=2**53
+        id="i", request_id="r", outcome="ERASED", tombstone=tombstone, salt=b"salt", events_partition=here, at=2**53
     )
     appender = backend.appender("erasing")
     appender.append([NewRecord("erasures", b"", CODEC.encode(entry))])
