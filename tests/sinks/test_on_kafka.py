@@ -28,6 +28,7 @@ TOPICS = "".join(
         ("tasks", 1),
         ("deliveries", 2),
         ("decisions", 1),
+        ("erasures", 1),
     )
 )
 
