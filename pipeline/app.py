@@ -124,22 +124,22 @@ class App:
 
     def worker(self, *, ticks: bool = True) -> Worker:
         """A worker on this backend. Raises Refused or Unavailable."""
-        return self._worker(*self.backend.worker(), ticks=ticks)
+        return self._worker(*self.backend.worker(), self.settings.max_batch, ticks=ticks)
 
-    def worker_of(self, partitions: Sequence[int], *, alone: bool) -> Worker:
+    def worker_of(self, partitions: Sequence[int], max_batch: int, *, alone: bool) -> Worker:
         """One of several processes that decide all of the embedded log together, without ticks; `alone`: the one that
         keeps every other worker away. Raises Refused or Unavailable."""
         if not isinstance(self.backend, Embedded):
             raise TypeError("only the embedded log is shared out by hand: Kafka does it by itself")
-        return self._worker(*self.backend.worker(partitions, alone=alone), ticks=False)
+        return self._worker(*self.backend.worker(partitions, alone=alone), max_batch, ticks=False)
 
-    def _worker(self, worker_log: WorkerLog, store: Store, *, ticks: bool) -> Worker:
+    def _worker(self, worker_log: WorkerLog, store: Store, max_batch: int, *, ticks: bool) -> Worker:
         collect_garbage_rarely()
         options = WorkerOptions(
             code_secret=self.code_secret,
             redeemable=self.redeemable,
             source=source("work"),
-            max_batch=self.settings.max_batch,
+            max_batch=max_batch,
             cached_subjects=self.settings.cached_subjects,
             ticks=ticks,
         )

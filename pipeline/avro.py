@@ -86,13 +86,17 @@ def read_count(data: bytes, at: int) -> tuple[int, int]:
 
 
 class _Longs(dict[int, bytes]):
-    """Written numbers: small ones are looked up, others are written as they come."""
+    """Written numbers, the last few thousand: lengths are small, and many records share their moment."""
 
     def __missing__(self, number: int) -> bytes:
-        return write_long(number)
+        written = write_long(number)
+        if len(self) >= _KEPT_LONGS:
+            self.clear()
+        self[number] = written
+        return written
 
 
-_LONGS = _Longs({number: write_long(number) for number in range(-64, _KEPT_LONGS)})
+_LONGS = _Longs()
 
 
 class _Source:

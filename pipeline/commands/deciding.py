@@ -27,6 +27,8 @@ from pipeline.settings import Settings
 LOOK_AGAIN_SECONDS = 0.2
 SHARED_FROM_RECORDS = 20_000
 """A process is started in half a second: fewer records are decided sooner without."""
+BATCH_RECORDS = 20_000
+"""Nobody waits for a single answer of a whole log: fewer, larger commits write a customer's profile fewer times."""
 MAX_PROCESSES = 4
 """All write one file: more of them would mostly wait for each other."""
 
@@ -52,18 +54,19 @@ class Deciders:
     Raises Unavailable.
     """
 
-    def __init__(self, app: App, processes: int) -> None:
+    def __init__(self, app: App, processes: int, *, batch: int = BATCH_RECORDS) -> None:
+        """batch: how many records each process steps and commits at once."""
         self._app = app
         self._worker: Worker | None = None
         self._mates: list[_Mate] = []
         partitions = range(_partitions(app))
         count = min(processes, len(partitions))
         try:
-            self._worker = app.worker_of(partitions[::count], alone=True)
+            self._worker = app.worker_of(partitions[::count], batch, alone=True)
         except Refused:
             return
         for first in range(1, count):
-            self._mates.append(_Mate(app.settings, partitions[first::count]))
+            self._mates.append(_Mate(app.settings, partitions[first::count], batch))
 
     def __enter__(self) -> "Deciders":
         return self
@@ -102,12 +105,12 @@ class Deciders:
 class _Mate:
     """Another process that decides `partitions`. Raises Unavailable when it has failed."""
 
-    def __init__(self, settings: Settings, partitions: Sequence[int]) -> None:
+    def __init__(self, settings: Settings, partitions: Sequence[int], batch: int) -> None:
         self._connection, theirs = Pipe()
         number = theirs.fileno()
         self._process = subprocess.Popen([sys.executable, "-m", __name__, str(number)], pass_fds=[number])
         theirs.close()
-        self._connection.send_bytes(msgspec.json.encode((settings, list(partitions))))
+        self._connection.send_bytes(msgspec.json.encode((settings, list(partitions), batch)))
         self._asked = False
         self._report = Report(0, idle=False)
 
@@ -154,10 +157,10 @@ class _Mate:
 def work_along(connection: Connection) -> None:
     """What a mate does: decide its partitions, say how far it has come when asked, until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process ends the others
-    settings, partitions = msgspec.json.decode(connection.recv_bytes(), type=tuple[Settings, list[int]])
+    settings, partitions, batch = msgspec.json.decode(connection.recv_bytes(), type=tuple[Settings, list[int], int])
     set_up_logging(settings)
     app = App(settings, demo=True)
-    worker = app.worker_of(partitions, alone=False)
+    worker = app.worker_of(partitions, batch, alone=False)
     stepped = done = 0
     try:
         while True:

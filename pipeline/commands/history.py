@@ -195,10 +195,14 @@ def rebuild(
     settings = settings_of(config, data)
     with opened(settings) as app, progress_bar() as bar:
         copy_log(app, target, bar)
-    copied = settings_of(config, target, log="", store="", max_batch=batch)
-    with opened(copied) as app, progress_bar() as bar, Deciders(app, processes_for(undecided(app))) as deciders:
+    copied = settings_of(config, target, log="", store="")
+    with opened(copied) as app, progress_bar() as bar, _deciders(app, batch) as deciders:
         stepped = deciders.decide(bar)
     console.print(f"Decided {stepped:,} records again in {target}.")
+
+
+def _deciders(app: App, batch: int) -> Deciders:
+    return Deciders(app, processes_for(undecided(app)), batch=batch)
 
 
 def copy_log(app: App, target: Path, progress: Progress) -> None:

@@ -78,6 +78,8 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     """How many came through: they are no events."""
     erasure_salt: bytes = b""
     """What the keys of the erased are hashed with; b"" while nobody was erased here."""
+    stands_at_history: bool = False
+    """The clock stands where an import ended: nothing live has moved it since."""
 
 
 class ActiveRules(msgspec.Struct, frozen=True, array_like=True):
@@ -99,9 +101,14 @@ def advance(state: PartitionState, event: Event) -> PartitionState:
         case ImportEnded() if state.import_id not in ("", event.import_id):
             return state  # the end of one import is not the end of another, which began meanwhile
         case ImportEnded():
-            clock = max(state.clock, event.received_at)
             return msgspec.structs.replace(
-                state, import_id="", import_clock=0, clock=clock, jump_source="", jump_to=0
+                state,
+                import_id="",
+                import_clock=0,
+                clock=max(state.clock, event.received_at),
+                jump_source="",
+                jump_to=0,
+                stands_at_history=state.stands_at_history or event.received_at > state.clock,
             )
         case CampaignsChanged() | ModelChanged():
             return msgspec.structs.replace(state, sweep_after="") if state.peopled else state
@@ -117,10 +124,14 @@ def advance(state: PartitionState, event: Event) -> PartitionState:
     if at <= state.clock:
         return state
     if at <= state.clock + MAX_JUMP_MS or state.clock == 0:
-        return msgspec.structs.replace(state, clock=at, jump_source="", jump_to=0)
+        return _moved(state, at)
     if state.jump_source and state.jump_source != event.source:
-        return msgspec.structs.replace(state, clock=min(at, state.jump_to), jump_source="", jump_to=0)
+        return _moved(state, min(at, state.jump_to))
     return msgspec.structs.replace(state, jump_source=event.source, jump_to=at)
+
+
+def _moved(state: PartitionState, clock: int) -> PartitionState:
+    return msgspec.structs.replace(state, clock=clock, jump_source="", jump_to=0, stands_at_history=False)
 
 
 def salted(state: PartitionState, salt: bytes) -> PartitionState:

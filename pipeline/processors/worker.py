@@ -287,7 +287,8 @@ class Worker:
             )
             if wanted and self._may_tick(run):
                 records.append(self._ticked(number, now))
-                if run.state.jump_source == self._options.source:
+                # What was imported is decided as of its own time, until something live comes.
+                if run.state.jump_source == self._options.source and not run.state.stands_at_history:
                     records += self._stores_opinion(run)
         if records:
             self._log.append_ticks(records)

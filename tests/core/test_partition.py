@@ -114,6 +114,17 @@ def test_the_clock_stands_at_the_end_of_the_history() -> None:
     assert after(STARTED, ENDED, click(NOON + 500 * HOUR, "import:i")).clock == NOON + 99 * HOUR
 
 
+def test_until_something_live_moves_it_the_clock_is_known_to_stand_at_history() -> None:
+    imported = after(STARTED, click(NOON, "import:i"), ENDED)
+    assert imported.stands_at_history
+    assert advance(imported, click(NOON + 500 * HOUR)).stands_at_history  # one voice, not believed yet
+    assert not advance(imported, click(NOON + 99 * HOUR + 1)).stands_at_history
+    assert not after(click(NOON + 99 * HOUR), STARTED, ENDED).stands_at_history, "it stood there before"
+    again = ImportStarted(import_id="j", source="import:j", first_at=NOON, received_at=NOON)
+    earlier = ImportEnded(import_id="j", source="import:j", received_at=NOON + HOUR)
+    assert advance(advance(imported, again), earlier).stands_at_history
+
+
 def test_the_end_of_one_import_does_not_end_another() -> None:
     other = ImportEnded(import_id="j", source="import:j", received_at=NOON + 99 * HOUR)
     assert after(STARTED, click(NOON, "import:i"), other) == after(STARTED, click(NOON, "import:i"))

@@ -9,7 +9,7 @@ from simulation.test_simulation import CODEC, LIMITS, never, rules
 
 from pipeline.backends.contract import NewRecord
 from pipeline.core import partition as law
-from pipeline.core.events import BudgetRequested, Clickstream, Continue, Heartbeat, Tick
+from pipeline.core.events import BudgetRequested, Clickstream, Continue, Heartbeat, ImportEnded, ImportStarted, Tick
 from pipeline.processors.measures import Unmeasured
 from pipeline.processors.worker import (
     CONTINUE_AGAIN_AFTER_MS,
@@ -81,6 +81,23 @@ def test_after_a_night_off_a_quiet_partition_s_clock_goes_on_by_itself() -> None
     clock, log = in_a_quiet_partition(hands, store, NOON + 8 * HOUR, NOON + 8 * HOUR - 5)
     assert clock == hands.now
     assert sum(CODEC.decode(record.value).source == "store" for record in log.of(EVENTS)) == 1  # type: ignore[union-attr]
+
+
+def test_the_clock_of_imported_history_stands_at_its_end_whatever_time_it_is() -> None:
+    log, store, hands = MemoryLog(1), MemoryStore(), Hands()
+    running = started(log, store, hands)
+    for message in (
+        ImportStarted(import_id="i", source="import:i", first_at=NOON, received_at=NOON),
+        ImportEnded(import_id="i", source="import:i", received_at=NOON + HOUR),
+    ):
+        log.append([NewRecord(EVENTS, b"", CODEC.encode(message), partition=0)])
+    hands.now = store.wall = NOON + 87_600 * HOUR
+    for _ in range(4):
+        hands.now += TICK_AT_LEAST_EVERY_MS
+        store.wall += TICK_AT_LEAST_EVERY_MS
+        running.turn(0)
+        running.turn(0)
+    assert running.clocks() == {0: NOON + HOUR}
 
 
 @pytest.mark.parametrize("ahead", [HOUR + 1_000, 87_600 * HOUR])
