@@ -74,8 +74,8 @@ def collect(config: Config = None, data: Data = None, metrics_port: MetricsPort 
         with signals(running):
             application = Together(app.collector(), app.collector_health())
             app.process.runs("collect")
-            running.thread("begin", lambda stop: collect_until(app, stop))
             port = running.serve(application, settings.host, metrics_port or 0)
+            running.thread("begin", lambda stop: collect_until(app, stop))
             console.print(f"Collecting on http://{settings.host}:{port}")
             running.wait()
 
