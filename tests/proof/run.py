@@ -22,7 +22,8 @@ from proof.recompute import EVENTS, Fold, Published
 from proof.stage import CODE_SECRET, Stage
 from proof.watch import EFFECT_TOPICS, Tail, Watcher
 
-START_SECONDS = 120.0
+START_SECONDS = 240.0
+"""A group whose members died while it was being formed waits for them for the poll interval, two minutes."""
 SETTLE_SECONDS = 300.0
 WATCHER_SECONDS = 60.0
 
