@@ -27,7 +27,7 @@ from pipeline.settings import Settings
 LOOK_AGAIN_SECONDS = 0.2
 SHARED_FROM_RECORDS = 20_000
 """A process is started in half a second: fewer records are decided sooner without."""
-BATCH_RECORDS = 20_000
+BATCHES_AT_ONCE = 4
 """Nobody waits for a single answer of a whole log: fewer, larger commits write a customer's profile fewer times."""
 MAX_PROCESSES = 4
 """All write one file: more of them would mostly wait for each other."""
@@ -54,13 +54,14 @@ class Deciders:
     Raises Unavailable.
     """
 
-    def __init__(self, app: App, processes: int, *, batch: int = BATCH_RECORDS) -> None:
-        """batch: how many records each process steps and commits at once."""
+    def __init__(self, app: App, processes: int, *, batch: int | None = None) -> None:
+        """batch: how many records each process steps and commits at once; None: some of the usual batches."""
         self._app = app
         self._worker: Worker | None = None
         self._mates: list[_Mate] = []
         partitions = range(_partitions(app))
         count = min(processes, len(partitions))
+        batch = batch or app.settings.max_batch * BATCHES_AT_ONCE
         try:
             self._worker = app.worker_of(partitions[::count], batch, alone=True)
         except Refused:
