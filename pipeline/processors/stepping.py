@@ -140,6 +140,7 @@ class PartitionRun:
         """What the batch changed, for step 6 of the contract."""
         encode = subjects.encode
         states = {key: self._subjects[key] for key in self._dirty}
+        erased = self.erasures.changes()
         return Change(
             partition=self.number,
             expected_offset=self.stored_offset,
@@ -148,9 +149,9 @@ class PartitionRun:
             rules=msgspec.msgpack.encode(self._active) if self._active_changed else None,
             subjects={
                 **{key: None if state is None else encode(state) for key, state in states.items()},
-                **self.erasures.changes(),
+                **erased,
             },
-            timers={**self._dirty, **dict.fromkeys(self.erasures.changes(), 0)},
+            timers={**self._dirty, **dict.fromkeys(erased, 0)},
         )
 
     def committed(self, keep: int) -> None:
