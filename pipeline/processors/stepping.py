@@ -6,7 +6,7 @@ It reads the store only through the `load` it is given, and writes nothing: `cha
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ from pipeline.codec import Codec, Undecodable
 from pipeline.core import bounds, erasure, subjects
 from pipeline.core import partition as law
 from pipeline.core.customer.profile import Profile
+from pipeline.core.effects import Output
 from pipeline.core.erasure import Tombstone
 from pipeline.core.events import (
     CampaignsChanged,
@@ -37,7 +38,6 @@ from pipeline.core.events import (
 )
 from pipeline.core.partition import ActiveRules, PartitionState
 from pipeline.core.rules import Rules
-from pipeline.core.subjects import State
 from pipeline.processors.erasing import Erasures
 from pipeline.processors.outbox import Cause, Outbox, dead_letter
 from pipeline.processors.timers import TimerQueue
@@ -67,6 +67,25 @@ class Load(Protocol):
     ) -> Loaded: ...
 
 
+class State(Protocol):
+    """What the shell knows of a subject's state: its own time, epoch ms."""
+
+    @property
+    def now(self) -> int: ...
+
+
+class Subjects(Protocol):
+    """The core that is driven: how subjects are stepped, when they next wait for, how they are written down.
+    `pipeline.core.subjects` in all of the product; a benchmark drives another one."""
+
+    def step(
+        self, key: str, state: Any, event: Stimulus, now: int, rules: Rules, /
+    ) -> tuple[State | None, Sequence[Output]]: ...
+    def due(self, state: Any, /) -> int: ...
+    def encode(self, state: Any, /) -> bytes: ...
+    def decode(self, key: str, stored: bytes, /) -> State: ...
+
+
 class PartitionRun:
     """One owned partition. `offset` is Y, the next record to step; effects caused below `published` (X) and
     messages caused below `messages_below` are withheld."""
@@ -80,6 +99,7 @@ class PartitionRun:
         state: PartitionState,
         active: ActiveRules,
         rules_of: Callable[[ActiveRules], Rules],
+        core: Subjects = subjects,
     ) -> None:
         self.number = number
         self.stored_offset = offset
@@ -94,6 +114,7 @@ class PartitionRun:
         self._active = active
         self._active_changed = offset is None
         self._rules_of = rules_of
+        self._core = core
         self._rules = rules_of(active)
         self._subjects: dict[str, State | None] = {}
         self._dirty: dict[str, int] = {}
@@ -138,7 +159,7 @@ class PartitionRun:
 
     def change(self) -> Change:
         """What the batch changed, for step 6 of the contract."""
-        encode = subjects.encode
+        encode = self._core.encode
         states = {key: self._subjects[key] for key in self._dirty}
         erased = self.erasures.changes()
         return Change(
@@ -169,7 +190,7 @@ class PartitionRun:
     def _fetch(self, keys: Sequence[str], load: Load) -> None:
         """Load what is not cached; always asks the store, since the offset must be checked (step 3)."""
         missing = list(dict.fromkeys(key for key in keys if key not in self._subjects))
-        decode = subjects.decode
+        decode = self._core.decode
         for key, stored in load(missing).subjects.items():
             self._subjects[key] = None if stored is None else decode(key, stored)
 
@@ -239,7 +260,7 @@ class PartitionRun:
             state = self._subjects.get(key)
             if state is None:
                 return 0
-            due = self._dirty.get(key) or subjects.due(state)
+            due = self._dirty.get(key) or self._core.due(state)
             if not due or due > cause.now:
                 return state.now
             if not self._step(key, TimerDue(due), max(due, state.now), cause, outbox):
@@ -257,8 +278,8 @@ class PartitionRun:
         """
         before = self._subjects.pop(key, None)
         try:
-            after, outputs = subjects.step(key, before, stimulus, now, self._rules)
-            due = subjects.due(after) if after is not None and after is not before else 0
+            after, outputs = self._core.step(key, before, stimulus, now, self._rules)
+            due = self._core.due(after) if after is not None and after is not before else 0
             if outputs:
                 outbox.put(outputs, Cause(cause.record, now), self.published, self.messages_below)
         except MemoryError:

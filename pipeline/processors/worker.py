@@ -24,13 +24,14 @@ from pipeline.backends.contract import (
     WorkerLog,
 )
 from pipeline.codec import Codec
+from pipeline.core import subjects
 from pipeline.core.events import Continue, Tick
 from pipeline.core.partition import CORE_VERSION, FIRES_AFTER_MS, MAX_JUMP_MS, ActiveRules, PartitionState, rules_of
 from pipeline.processors.budgets import budgets_left
 from pipeline.processors.measures import Measures
 from pipeline.processors.outbox import EVENTS, Outbox
 from pipeline.processors.recovery import start_offset
-from pipeline.processors.stepping import EVER, PartitionRun, StoreMoved
+from pipeline.processors.stepping import EVER, PartitionRun, StoreMoved, Subjects
 from pipeline.processors.timers import KEPT
 
 log = logging.getLogger("rapport.worker")
@@ -63,7 +64,7 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 class Worker:
     """Owns partitions and steps them. `clock` gives epoch ms and is read for ticks and measures only;
-    `log_identity` says what the store must be bound to."""
+    `log_identity` says what the store must be bound to, `core` what is driven."""
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class Worker:
         clock: Callable[[], int],
         measures: Measures,
         log_identity: Callable[[], str] = str,
+        core: Subjects = subjects,
     ) -> None:
         self._log = worker_log
         self._store = store
@@ -82,6 +84,7 @@ class Worker:
         self._clock = clock
         self._measures = measures
         self._log_identity = log_identity
+        self._core = core
         self._rules_of = partial(rules_of, code_secret=options.code_secret, redeemable=options.redeemable)
         self._runs: dict[int, PartitionRun] = {}
         self._heard: dict[int, int] = {}
@@ -197,7 +200,7 @@ class Worker:
         state = msgspec.structs.replace(state, core_version=CORE_VERSION)
         active = msgspec.msgpack.decode(loaded.rules, type=ActiveRules) if loaded.rules else ActiveRules()
         below = self._log.withheld_below(number)
-        run = PartitionRun(number, loaded.offset, published or 0, below, state, active, self._rules_of)
+        run = PartitionRun(number, loaded.offset, published or 0, below, state, active, self._rules_of, self._core)
         run.timers.add_page(loaded.timers, more=loaded.more_timers)
         self._log.seek(number, start)
         if published is not None and start < published:
