@@ -10,7 +10,10 @@ LOCK := $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url --no-emit-tr
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 # What is checked with types besides the package itself, which pyproject.toml names.
-TYPED_TESTS := tests/servers tests/proof tests/bootstrap.py tests/conftest.py tests/test_servers.py
+TYPED_TESTS := tests/servers tests/proof tests/bootstrap.py tests/conftest.py tests/test_servers.py \
+	bench/__init__.py bench/harness.py bench/section.py
+# What `make bench` measures, in this order.
+BENCHES := engines
 
 ARGS ?=
 PYTEST_ARGS ?=
@@ -18,7 +21,7 @@ LOCK_ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test prove bootstrap lint format lock
+.PHONY: help setup demo test prove bench bootstrap lint format lock
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -34,6 +37,10 @@ test: lint bootstrap ## check and test everything (gets Kafka, Redis and a brows
 
 prove: bootstrap ## break everything on purpose and compare: make prove ARGS="--seconds 900 --faults 200 --seed 7"
 	@$(BIN)/python -m tests.proof $(ARGS)
+
+bench: bootstrap ## measure everything beside its peers, record it, lay out docs/performance.md
+	@failed=0; for bench in $(BENCHES); do $(BIN)/python -m bench.$$bench --record $(ARGS) || failed=1; done; \
+		$(BIN)/python docs/generate.py && exit $$failed
 
 bootstrap: $(DEV_STAMP) ## get what the tests need beyond Python, or say in one line what can't be had
 	@$(BIN)/python tests/bootstrap.py

@@ -1,4 +1,5 @@
-"""Writes `docs/reference/` from the code, and `docs/reliability.md`: python docs/generate.py [--check].
+"""Writes `docs/reference/` from the code, `docs/reliability.md` and `docs/performance.md` from what was recorded:
+python docs/generate.py [--check].
 
 What a setting, a field, a condition, a metric or a command is called and means is said once, in the code; here is
 only how it is laid out.
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import performance
 import reliability
 import typer
 from prometheus_client import CollectorRegistry
@@ -297,6 +299,8 @@ def main() -> None:
     pages = {FOLDER / name: HEAD + "\n" + page() for name, page in PAGES.items()}
     recorded = "<!-- Made by docs/generate.py from reliability.json and faults.toml: do not edit. -->\n\n"
     pages[FOLDER.parent / "reliability.md"] = recorded + reliability.page()
+    measured = "<!-- Made by docs/generate.py from performance.json: do not edit. -->\n\n"
+    pages[FOLDER.parent / "performance.md"] = measured + performance.page()
     if "--check" not in sys.argv[1:]:
         FOLDER.mkdir(exist_ok=True)
         for file, text in pages.items():

@@ -1,0 +1,75 @@
+"""Lays out `docs/performance.md` from `performance.json` (what `make bench` recorded).
+
+`docs/generate.py` writes it with the reference. Here lives the layout and what each section is about; every figure is
+recorded, none is typed here.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).resolve().parent
+TITLE = """# Performance
+
+What Rapport costs beside others that do the same work, on one machine, in one run. Absolute figures move from machine
+to machine and from hour to hour: **only ratios from one run mean something.** So everything runs in turn
+(A B C A B C) after a warm-up, and a ratio is the median of the rounds' ratios; in brackets the lowest and highest.
+
+```sh
+make bench                                  # everything below, about half an hour on an idle machine of 2 cores
+python -m bench.engines --help              # one section; --record puts what it found here
+```
+
+`make bench` starts Kafka and Redis of its own and writes this page anew.
+"""
+ENGINES = "Nothing is recorded yet.\n"
+SECTIONS: dict[str, tuple[str, str]] = {"engines": ("Stream engines side by side", ENGINES)}
+"""By the name under which a section is recorded: its heading, and what it measures and how."""
+
+
+def page() -> str:
+    """The whole page."""
+    file = FOLDER / "performance.json"
+    record = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return TITLE + "".join(
+        f"\n## {heading}\n\n{about}{_found(record[name]) if name in record else ''}"
+        for name, (heading, about) in SECTIONS.items()
+    )
+
+
+def _found(section: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in section["versions"].items())
+    lines = [f"\nMeasured on {section['measured_on']}: {section['machine']}{f'; {versions}' if versions else ''}.\n"]
+    for table in section["tables"]:
+        lines.append(f"\n### {table['title']}\n\n{_table(table['header'], table['rows'])}")
+    if section["targets"]:
+        rows = [
+            (each["what"], _bound(each), f"{each['measured']:.3g}", _verdict(each)) for each in section["targets"]
+        ]
+        lines.append("\n" + _table(("what must hold", "bound", "measured", ""), rows))
+    lines += [f"\n{note}\n" for note in section["notes"]]
+    return "".join(lines)
+
+
+def _bound(target: Mapping[str, Any]) -> str:
+    least, most = target["at_least"], target["at_most"]
+    return " ".join(
+        f"{words} {bound:g}" for words, bound in (("at least", least), ("at most", most)) if bound is not None
+    )
+
+
+def _verdict(target: Mapping[str, Any]) -> str:
+    least, most, measured = target["at_least"], target["at_most"], target["measured"]
+    enough = least is None or measured >= least
+    return "holds" if enough and (most is None or measured <= most) else "**missed**"
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    header = tuple(header)
+    lines = [header, ("---",) * len(header), *rows]
+    return "".join("| " + " | ".join(_cell(cell) for cell in line) + " |\n" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
