@@ -41,6 +41,8 @@ CAMPAIGN_PARTS = (
     ("[[if]]", rules.Condition),
     ('[do] kind = "voucher"', rules.DoVoucher),
     ('[do] kind = "chat_prompt"', rules.DoChatPrompt),
+    ('[do] kind = "message"', rules.DoMessage),
+    ('[do] kind = "task"', rules.DoTask),
     ("[contact]", rules.Contact),
     ("[budget]", rules.Budget),
 )

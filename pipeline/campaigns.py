@@ -1,7 +1,7 @@
 """Campaign files: read, checked and typed, or refused with every mistake named by file and line.
 
 Here lives only the way from `campaigns/*.toml` to `Campaign` values, to the JSON that travels in
-`CampaignsChanged`, and to plain English. What a campaign does is the core's; nothing in a file is evaluated.
+`CampaignsChanged`. What a campaign does is the core's; nothing in a file is evaluated.
 """
 
 import difflib
@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from pipeline.core.customer import conditions
+from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.activity import MAX_RECENT
 from pipeline.core.rules import (
     Budget,
@@ -21,6 +22,8 @@ from pipeline.core.rules import (
     Condition,
     Contact,
     DoChatPrompt,
+    DoMessage,
+    DoTask,
     DoVoucher,
     WhenHesitating,
     WhenLapsed,
@@ -29,7 +32,7 @@ from pipeline.core.rules import (
 
 KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
     "when": {"lapsed": WhenLapsed, "regular_buyer": WhenRegular, "hesitating": WhenHesitating},
-    "do": {"voucher": DoVoucher, "chat_prompt": DoChatPrompt},
+    "do": {"voucher": DoVoucher, "chat_prompt": DoChatPrompt, "message": DoMessage, "task": DoTask},
 }
 """The tables whose `kind` says which keys they have."""
 TABLES: dict[str, type[msgspec.Struct]] = {"contact": Contact, "budget": Budget}
@@ -107,18 +110,6 @@ def from_json(data: bytes) -> tuple[Campaign, ...]:
     return _decoder.decode(data)
 
 
-def in_words(campaign: Campaign) -> str:
-    """The campaign as a marketer would say it, in a few sentences."""
-    text = f"{campaign.name} ({campaign.state}): when {_when_in_words(campaign.when)}"
-    if campaign.conditions:
-        text += ", and if " + " and ".join(_condition_in_words(condition) for condition in campaign.conditions)
-    text += f", {_do_in_words(campaign.do, campaign.contact)}."
-    text += _limits_in_words(campaign)
-    if campaign.holdout_percent:
-        text += f" {campaign.holdout_percent:g} % of the customers are left alone, to measure against."
-    return text
-
-
 def _problems(table: Mapping[str, Any], stem: str) -> Iterator[_Problem]:
     found = list(_structure(table, Campaign, (), "a campaign"))
     yield from found
@@ -191,7 +182,7 @@ def _meaning(campaign: Campaign) -> Iterator[_Problem]:
         for key in ("products_in_category", "product_views"):
             if getattr(when, key) > MAX_RECENT:
                 yield ("when", key), f"`{key}` is {getattr(when, key)}; at most {MAX_RECENT} views are remembered"
-    if isinstance(when, WhenHesitating) != isinstance(do, DoChatPrompt):
+    if isinstance(do, DoVoucher if isinstance(when, WhenHesitating) else DoChatPrompt):
         yield (
             ("do", "kind"),
             (
@@ -199,6 +190,10 @@ def _meaning(campaign: Campaign) -> Iterator[_Problem]:
                 "there, and a voucher goes with any other, since anybody can look like hesitating"
             ),
         )
+    if isinstance(do, DoMessage) and not campaign.contact.channels:
+        yield ("contact",), "a message needs `channels` in [contact]: by which ways it may be sent"
+    if isinstance(do, DoTask) and campaign.contact.channels:
+        yield ("contact", "channels"), f"a task has no `channels`: {do.task} needs the permission for {_needs(do)}"
     yield from _limits(campaign)
     for channel in campaign.contact.channels:
         if channel not in CHANNELS:
@@ -208,10 +203,14 @@ def _meaning(campaign: Campaign) -> Iterator[_Problem]:
         yield ("contact", "purpose"), f"`{purpose}` is not a purpose; {_choices(purpose, PURPOSES)}"
 
 
+def _needs(do: DoTask) -> str:
+    return CHANNEL_OF_TASK[do.task]
+
+
 def _limits(campaign: Campaign) -> Iterator[_Problem]:
     budget, do = campaign.budget, campaign.do
     if budget.is_limited() and not isinstance(do, DoVoucher):
-        yield ("budget",), "a budget is for vouchers; a chat prompt can have `per_customer`"
+        yield ("budget",), "a budget is for vouchers; anything else can have `per_customer`"
     elif budget.amount_cents and not (isinstance(do, DoVoucher) and do.discount_cents):
         yield (
             ("budget", "amount_cents"),
@@ -246,6 +245,8 @@ def _valid(kind: msgspec.inspect.Type) -> str:
         return "true or false"
     if isinstance(kind, msgspec.inspect.VarTupleType):
         return "a list of texts in quotes"
+    if isinstance(kind, msgspec.inspect.DictType):
+        return "a table of texts in quotes"
     return "a text, a number, true, false or a list of texts"
 
 
@@ -276,56 +277,3 @@ def _line(text: str, path: _Path) -> int:
         if len(here) > depth and path[: len(here)] == here:
             best, depth = number, len(here)
     return best
-
-
-def _when_in_words(when: WhenLapsed | WhenRegular | WhenHesitating) -> str:
-    if isinstance(when, WhenLapsed):
-        chance = f"{when.threshold * 100:g} %"
-        return f"a customer's chance to buy again within {when.horizon_days} days falls below {chance}"
-    if isinstance(when, WhenRegular):
-        return f"a customer completes an order and has {when.every_orders} of them, or a multiple"
-    signs = []
-    if when.products_in_category:
-        signs.append(
-            f"looks at {when.products_in_category} products of one category in {when.category_minutes} minutes"
-        )
-    if when.cart_idle_minutes:
-        signs.append(f"leaves a filled cart alone for {when.cart_idle_minutes} minutes")
-    if when.product_views:
-        signs.append(f"looks at the same product {when.product_views} times in {when.product_hours} hours")
-    return "a visitor " + (" or ".join(signs) if signs else "does nothing at all (every sign is switched off)")
-
-
-def _limits_in_words(campaign: Campaign) -> str:
-    budget, text = campaign.budget, ""
-    if campaign.per_customer:
-        days = f" in {campaign.per_customer_days} days" if campaign.per_customer_days else ""
-        times = f"{campaign.per_customer} times" if campaign.per_customer > 1 else "once"
-        text += f" For one customer at most {times}{days}."
-    limits = [f"{budget.vouchers} vouchers"] if budget.vouchers else []
-    if budget.amount_cents and isinstance(campaign.do, DoVoucher):
-        limits.append(f"vouchers worth {budget.amount_cents / 100:.2f} {campaign.do.currency}")
-    if limits:
-        text += f" In all at most {' and '.join(limits)}"
-        text += ", those never used not counted." if budget.returns else "."
-    return text
-
-
-def _condition_in_words(condition: Condition) -> str:
-    value = condition.value
-    shown = " or ".join(value) if isinstance(value, tuple) else _shown(value).strip('"')
-    return f"{condition.field} {condition.op.replace('_', ' ')} {shown}"
-
-
-def _do_in_words(do: DoVoucher | DoChatPrompt, contact: Contact) -> str:
-    if isinstance(do, DoChatPrompt):
-        return f'ask on the page "{do.text}", at most once a visit'
-    off = f"{do.discount_percent} %" if do.discount_percent else f"{do.discount_cents / 100:.2f} {do.currency}"
-    scope = {"": "", "most_bought": " the category they buy most"}.get(do.category, f" the category {do.category}")
-    least = f" from {do.minimum_spend_cents / 100:.2f} {do.currency}".rstrip() if do.minimum_spend_cents else ""
-    ways = [f"by {channel}" for channel in contact.channels] + ["at their next visit"]
-    soft = ", buyers also if they never said yes to e-mail" if contact.soft_opt_in else ""
-    return (
-        f"give them once {off} off{scope}{least}, valid {do.valid_days} days, "
-        f"{', else '.join(ways)}, as far as they permit {contact.purpose}{soft}"
-    )

@@ -7,13 +7,15 @@ import msgspec
 import pytest
 
 from pipeline import campaigns
-from pipeline.campaigns import CampaignError, from_json, in_words, load, parse, to_json
+from pipeline.campaigns import CampaignError, from_json, load, parse, to_json
 from pipeline.core.rules import (
     Budget,
     Campaign,
     Condition,
     Contact,
     DoChatPrompt,
+    DoMessage,
+    DoTask,
     DoVoucher,
     WhenHesitating,
     WhenLapsed,
@@ -65,7 +67,19 @@ def test_the_example_is_a_campaign_once_it_is_renamed():
 
 @pytest.mark.parametrize(
     "struct",
-    [Campaign, WhenLapsed, WhenRegular, WhenHesitating, Condition, DoVoucher, DoChatPrompt, Contact, Budget],
+    [
+        Campaign,
+        WhenLapsed,
+        WhenRegular,
+        WhenHesitating,
+        Condition,
+        DoVoucher,
+        DoChatPrompt,
+        DoMessage,
+        DoTask,
+        Contact,
+        Budget,
+    ],
 )
 def test_the_example_shows_every_key(struct):
     text = EXAMPLE.read_text(encoding="utf-8")
@@ -81,12 +95,20 @@ def test_each_kind_of_the_example_is_one(kind):
 
 def test_each_alternative_of_the_example_is_valid_once_it_is_uncommented():
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    shown = "\n".join(line[4:] for line in lines if line.startswith("#   ") and line != "#   [do]")
-    regular, hesitating, prompt = re.split(r"(?m)^(?=\[when\])|^(?=kind = .chat)", shown)[1:]
-    head = 'name = "x"\n'
-    voucher = '[do]\nkind = "voucher"\ndiscount_percent = 5\n'
-    assert parse(head + regular + voucher, Path("x.toml")).when == WhenRegular()
-    assert parse(head + hesitating + "[do]\n" + prompt, Path("x.toml")).when == WhenHesitating()
+    shown = "\n".join(line[4:] for line in lines if line.startswith("#   "))
+    blocks = re.split(r"(?m)^(?=\[(?:when|do)\]$)", shown)[1:]
+    found = set()
+    for block in blocks:
+        prompt = "hesitating" in block or "chat_prompt" in block
+        when = '[when]\nkind = "hesitating"\n' if prompt else '[when]\nkind = "lapsed"\n'
+        do = '[do]\nkind = "chat_prompt"\n' if prompt else '[do]\nkind = "voucher"\ndiscount_percent = 5\n'
+        contact = '[contact]\nchannels = ["email"]\n' if 'kind = "message"' in block else ""
+        head = 'name = "x"\n' + (do if block.startswith("[when]") else when)
+        campaign = parse(head + block + "\n" + contact, Path("x.toml"))
+        found |= {type(campaign.when), type(campaign.do)}
+    kinds = {kind for kinds in campaigns.KINDS.values() for kind in kinds.values()}
+    assert len(blocks) == len(kinds) - 2, "all but the two that are not commented out"
+    assert found == kinds
 
 
 def test_campaigns_travel_as_json():
@@ -222,8 +244,34 @@ def test_no_more_views_are_asked_for_than_are_remembered(key):
 
 def test_a_budget_is_for_vouchers():
     text = PROMPT + "[budget]\nvouchers = 1\n"
-    assert refused(text) == ["good.toml, line 6: a budget is for vouchers; a chat prompt can have `per_customer`"]
+    assert refused(text) == ["good.toml, line 6: a budget is for vouchers; anything else can have `per_customer`"]
     assert parse(PROMPT.replace("[when]", "per_customer = 1\n[when]"), Path("good.toml")).per_customer == 1
+
+
+@pytest.mark.parametrize(
+    ("do", "says"),
+    [
+        (
+            'kind = "message"\ntemplate = "news"',
+            "line 1: a message needs `channels` in [contact]: by which ways it may be sent",
+        ),
+        (
+            'kind = "message"\ntemplate = "news"\nvalues = { name = 3 }',
+            'line 9: `values` is {"name":3}; it must be a table of texts in quotes',
+        ),
+        (
+            'kind = "task"\ntask = "visit"\ninstructions = "Go."\n[contact]\nchannels = ["email"]',
+            "line 11: a task has no `channels`: visit needs the permission for phone",
+        ),
+        (
+            'kind = "task"\ntask = "fax"\ninstructions = "Go."',
+            'line 8: `task` is "fax"; it must be one of mailshot, phone, visit',
+        ),
+    ],
+)
+def test_a_message_says_by_which_ways_and_a_task_follows_its_kind(do, says):
+    text = GOOD.replace('kind = "voucher"\ndiscount_percent = 10', do)
+    assert refused(text) == [f"good.toml, {says}"]
 
 
 def test_a_purpose_is_one_of_those_a_customer_can_permit():
@@ -252,89 +300,3 @@ def test_a_folder_s_mistakes_come_together_and_one_bad_file_refuses_all(tmp_path
     assert other.startswith(f'{tmp_path / "other.toml"}, line 1: `name` is "good", but the file is called other.toml')
     with pytest.raises(CampaignError, match="is not a folder; put the campaign files there or name another one"):
         load(tmp_path / "missing")
-
-
-@pytest.mark.parametrize(
-    ("campaign", "words"),
-    [
-        (
-            Campaign(
-                name="x",
-                when=WhenLapsed(),
-                do=DoVoucher(discount_percent=15),
-                contact=Contact(channels=("email", "push"), soft_opt_in=True),
-                holdout_percent=10,
-            ),
-            "x (live): when a customer's chance to buy again within 273 days falls below 20 %, give them once 15 % "
-            "off, valid 30 days, by email, else by push, else at their next visit, as far as they permit marketing, "
-            "buyers also if they never said yes to e-mail. 10 % of the customers are left alone, to measure against.",
-        ),
-        (
-            Campaign(
-                name="x",
-                state="paused",
-                when=WhenRegular(every_orders=3),
-                conditions=(
-                    Condition(field="purchases.orders", op="at_least", value=3),
-                    Condition(field="lifecycle.stage", op="one_of", value=("buyer", "repeat")),
-                    Condition(field="groups", op="contains", value="club"),
-                ),
-                do=DoVoucher(discount_cents=550, currency="EUR", minimum_spend_cents=2000, category="most_bought"),
-            ),
-            "x (paused): when a customer completes an order and has 3 of them, or a multiple, and if "
-            "purchases.orders at least 3 and lifecycle.stage one of buyer or repeat and groups contains club, give "
-            "them once 5.50 EUR off the category they buy most from 20.00 EUR, valid 30 days, at their next visit, "
-            "as far as they permit marketing.",
-        ),
-        (
-            Campaign(
-                name="x",
-                when=WhenRegular(),
-                do=DoVoucher(discount_cents=500, currency="EUR"),
-                per_customer=1,
-                per_customer_days=365,
-                budget=Budget(vouchers=1000, amount_cents=300_000, returns=True),
-            ),
-            "x (live): when a customer completes an order and has 5 of them, or a multiple, give them once 5.00 EUR "
-            "off, valid 30 days, at their next visit, as far as they permit marketing. For one customer at most once "
-            "in 365 days. In all at most 1000 vouchers and vouchers worth 3000.00 EUR, those never used not counted.",
-        ),
-        (
-            Campaign(
-                name="x",
-                when=WhenRegular(),
-                do=DoVoucher(discount_percent=5),
-                per_customer=2,
-                budget=Budget(vouchers=9),
-            ),
-            "x (live): when a customer completes an order and has 5 of them, or a multiple, give them once 5 % off, "
-            "valid 30 days, at their next visit, as far as they permit marketing. For one customer at most 2 times. "
-            "In all at most 9 vouchers.",
-        ),
-        (
-            Campaign(name="x", when=WhenHesitating(product_views=0), do=DoChatPrompt(text="Help?")),
-            "x (live): when a visitor looks at 3 products of one category in 10 minutes or leaves a filled cart "
-            'alone for 5 minutes, ask on the page "Help?", at most once a visit.',
-        ),
-        (
-            Campaign(
-                name="x",
-                when=WhenHesitating(products_in_category=0, cart_idle_minutes=0),
-                do=DoVoucher(discount_percent=5, minimum_spend_cents=100, category="tea"),
-            ),
-            "x (live): when a visitor looks at the same product 3 times in 24 hours, give them once 5 % off the "
-            "category tea from 1.00, valid 30 days, at their next visit, as far as they permit marketing.",
-        ),
-        (
-            Campaign(
-                name="x",
-                when=WhenHesitating(products_in_category=0, cart_idle_minutes=0, product_views=0),
-                do=DoChatPrompt(),
-            ),
-            "x (live): when a visitor does nothing at all (every sign is switched off), "
-            'ask on the page "Do you need help?", at most once a visit.',
-        ),
-    ],
-)
-def test_a_campaign_in_words(campaign, words):
-    assert in_words(campaign) == words

@@ -16,6 +16,7 @@ from pipeline.api.view import customer_view
 from pipeline.app import codec_of, open_backend
 from pipeline.backends.contract import LogRecord, Reader
 from pipeline.backends.reading import blocks
+from pipeline.campaign_words import in_words
 from pipeline.commands.opening import Config, Data, console, settings_of, write_line
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
@@ -173,5 +174,5 @@ def check(config: Config = None) -> None:
     folder = Path(settings.campaigns)
     loaded = campaign_files.load(folder)
     for campaign in loaded:
-        write_line(campaign_files.in_words(campaign))
+        write_line(in_words(campaign))
     console.print(f"Settings and {len(loaded)} campaigns in {folder} are well-formed.", soft_wrap=True)

@@ -88,6 +88,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     facts: str
     decided_at: int
     not_after: int
+    purpose: str = "marketing"
+    """What permits it: marketing, service, profiling, or transactional, which needs no permission."""
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -81,6 +81,27 @@ class DoChatPrompt(_Part, frozen=True, kw_only=True, tag_field="kind", tag="chat
     text: str = "Do you need help?"
 
 
+class DoMessage(_Part, frozen=True, kw_only=True, tag_field="kind", tag="message"):
+    """Send a message, by the first of `contact.channels` that the customer permits; by none, and there is none."""
+
+    template: Name
+    """Names the text: what each channel makes of it is said by its templates."""
+    values: dict[str, str] = {}
+    """For the template; `category` and `product_id` of the occasion are added where they are known."""
+    valid_days: Positive = 3
+    """Not sent later than this."""
+
+
+class DoTask(_Part, frozen=True, kw_only=True, tag_field="kind", tag="task"):
+    """Put a task on the list of the shop's people. It needs the permission for `post` (a mailshot) or `phone`."""
+
+    task: Literal["mailshot", "phone", "visit"]
+    instructions: str
+    """What to do, for whoever does it."""
+    valid_days: Positive = 14
+    """Not done later than this."""
+
+
 class Contact(_Part, frozen=True, kw_only=True):
     """By which way, with which permission."""
 
@@ -105,6 +126,9 @@ class Budget(_Part, frozen=True, kw_only=True):
         return self.vouchers > 0 or self.amount_cents > 0
 
 
+Do = DoVoucher | DoChatPrompt | DoMessage | DoTask
+
+
 class Campaign(_Part, frozen=True, kw_only=True):
     """One file of `campaigns/`."""
 
@@ -114,7 +138,7 @@ class Campaign(_Part, frozen=True, kw_only=True):
     when: WhenLapsed | WhenRegular | WhenHesitating
     conditions: tuple[Condition, ...] = msgspec.field(default=(), name="if")
     """All must hold."""
-    do: DoVoucher | DoChatPrompt
+    do: Do
     contact: Contact = Contact()
     holdout_percent: Percent = 0
     """This share of the customers (the same ones always) is decided for and then left alone, to measure against."""

@@ -20,7 +20,10 @@ from pipeline.core.events import (
 from pipeline.core.lapse_model import observe
 from pipeline.core.rules import (
     Campaign,
+    Contact,
     DoChatPrompt,
+    DoMessage,
+    DoTask,
     DoVoucher,
     Rules,
     WhenHesitating,
@@ -38,6 +41,10 @@ SECRET = b"the tests' secret"
 WIN_BACK = Campaign(name="win-back", when=WhenLapsed(), do=DoVoucher(discount_percent=15), priority=10)
 THANKS = Campaign(name="thanks", when=WhenRegular(every_orders=2), do=DoVoucher(discount_percent=10))
 PROMPT = Campaign(name="prompt", when=WhenHesitating(), do=DoChatPrompt(text="Help?"))
+NEWS = Campaign(
+    name="news", when=WhenRegular(every_orders=1), do=DoMessage(template="news"), contact=Contact(channels=("email",))
+)
+CALL = Campaign(name="call", when=WhenRegular(every_orders=1), do=DoTask(task="phone", instructions="Ask."))
 
 
 def rules(*campaigns: Campaign, **more: Any) -> Rules:

@@ -43,7 +43,11 @@ def _told(key: str, output: Output) -> str:
             return f"{key}  ChatPrompt on {output.anonymous_id or 'the site'}: {output.reason}"
         case Decision():
             return f"{key}  {output.outcome} {output.campaign} for {output.occasion}: {output.reason} {output.facts}"
-        case Message() | Task() | DeadLetter():
+        case Message():
+            return f"{key}  Message {output.template} by {output.channel} for {output.occasion}: {output.values}"
+        case Task():
+            return f"{key}  Task {output.kind} for {output.occasion}: {output.instructions}"
+        case DeadLetter():
             return f"{key}  {type(output).__name__}"
         case Forward():
             return f"{key}  forwards to {output.to} ({output.trust})"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from pipeline.core.customer import acting
 from pipeline.core.customer.conditions import found, holds
 from pipeline.core.customer.notes import Candidate, Fact, Granted, LapseDisproved, Note, OccasionGone, facts_json
 from pipeline.core.customer.pending import (
@@ -22,7 +23,7 @@ from pipeline.core.customer.pending import (
     unwanted,
     waiting,
 )
-from pipeline.core.effects import NEXT_VISIT, ChatPrompt, Decision, Output
+from pipeline.core.effects import Decision, Output
 from pipeline.core.events import BudgetAnswered, HandedOver, RulesChanged, Stimulus, TimerDue, Tracked
 from pipeline.core.identifiers import effect_id, stable_percent
 from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, Rules, WhenHesitating, WhenLapsed
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 MAX_ANSWERS = 50
 MAX_ENDED = 50
 """Campaigns not live any more whose issued occasions are kept: a paused campaign that resumes repeats nothing."""
-PROMPT_LIVES_MS = 5 * 60_000
-SITE = "site"
-EMAIL = "email"
 DAY_MS = 86_400_000
 
 _CONCERNS = (Candidate, LapseDisproved, OccasionGone)
@@ -173,7 +171,7 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pendi
         return
     if fresh and any(it.is_for(name, occasion) and it.budget_id for it in sitting.pending):
         return
-    if fresh and isinstance(campaign.do, DoVoucher) and _is_unverified(sitting, campaign):
+    if fresh and not isinstance(campaign.do, DoChatPrompt) and _is_unverified(sitting, campaign):
         sitting.answer(name, occasion, "REFUSED", "unverified", "{}")
         return
     if pending is not None and pending.is_asked():
@@ -220,10 +218,11 @@ def _ask(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
 
 
 def _is_unverified(sitting: _Sitting, campaign: Campaign) -> bool:
-    """A voucher rests on what a stranger cannot fake: never on a mere claim to be somebody, never on clicks."""
+    """What leaves the page rests on what a stranger cannot fake: never on a mere claim to be somebody, and a voucher
+    never on clicks."""
     event = sitting.event
     claimed = isinstance(event, Tracked) and not sitting.profile.believes(event.trust)
-    return claimed or isinstance(campaign.when, WhenHesitating)
+    return claimed or (isinstance(campaign.do, DoVoucher) and isinstance(campaign.when, WhenHesitating))
 
 
 def _conversation_open(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
@@ -244,11 +243,9 @@ def _condition_false(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
 
 
 def _no_consent(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
-    """A prompt is shown to who is on the site, unless they said no. A voucher without a channel waits for a visit."""
-    purpose = campaign.contact.purpose
-    if isinstance(campaign.do, DoVoucher) or sitting.profile.consent.allows(SITE, purpose) is not False:
-        return None
-    return Refusal("no_consent", {"channel": SITE, "purpose": purpose})
+    """There is no way that the customer permits. (A voucher without a channel waits for a visit.)"""
+    channel, closed = acting.way(sitting.profile, campaign)
+    return None if channel else Refusal("no_consent", {"not_permitted": closed, "purpose": campaign.contact.purpose})
 
 
 def _customer_limit(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
@@ -280,51 +277,12 @@ _CHECKS: tuple[Callable[[_Sitting, Campaign], Refusal | None], ...] = (
 
 
 def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
-    facts: dict[str, Fact] = msgspec.json.decode(candidate.facts)
-    channel, closed = _channel(sitting.profile, campaign)
-    facts["channel"] = channel
-    if closed:
-        facts["not_permitted"] = closed
-    candidate = msgspec.structs.replace(candidate, facts=facts_json(facts))
+    channel, closed = acting.way(sitting.profile, campaign)
+    candidate = acting.with_way(candidate, channel, closed)
     _mark_issued(sitting, campaign.name, candidate.occasion)
     sitting.answer(campaign.name, candidate.occasion, "TAKEN", candidate.reason, candidate.facts)
     sitting.outputs.append(Granted(candidate=candidate, channel=channel))
-    if isinstance(campaign.do, DoChatPrompt):
-        sitting.outputs.append(_prompt(sitting, campaign.do, candidate))
-
-
-def _channel(profile: "Profile", campaign: Campaign) -> tuple[str, list[str]]:
-    """The first channel the customer permits (else the next visit), and those before it that they do not."""
-    if isinstance(campaign.do, DoChatPrompt):
-        return SITE, []
-    contact = campaign.contact
-    closed: list[str] = []
-    for channel in contact.channels:
-        allowed = profile.consent.allows(channel, contact.purpose)
-        if allowed is None:
-            allowed = contact.soft_opt_in and channel == EMAIL and profile.purchases.count > 0
-        if allowed:
-            return channel, closed
-        closed.append(channel)
-    return NEXT_VISIT, closed
-
-
-def _prompt(sitting: _Sitting, do: DoChatPrompt, candidate: Candidate) -> ChatPrompt:
-    key = sitting.profile.key
-    return ChatPrompt(
-        id=effect_id(candidate.campaign, key, candidate.occasion),
-        customer=key,
-        anonymous_id=candidate.anonymous_id,
-        campaign=candidate.campaign,
-        occasion=candidate.occasion,
-        reason=candidate.reason,
-        category=candidate.category,
-        product_id=candidate.product_id,
-        text=do.text,
-        facts=candidate.facts,
-        decided_at=sitting.now,
-        not_after=sitting.now + PROMPT_LIVES_MS,
-    )
+    sitting.outputs += acting.effects(campaign, candidate, channel, sitting.profile.key, sitting.now)
 
 
 def _mark_issued(sitting: _Sitting, campaign: str, occasion: str) -> None:

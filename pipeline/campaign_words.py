@@ -1,0 +1,88 @@
+"""A campaign as a marketer would say it. Words only: what is valid is for `pipeline.campaigns`."""
+
+import msgspec
+
+from pipeline.core.rules import (
+    Campaign,
+    Condition,
+    Contact,
+    Do,
+    DoChatPrompt,
+    DoMessage,
+    DoTask,
+    DoVoucher,
+    WhenHesitating,
+    WhenLapsed,
+    WhenRegular,
+)
+
+
+def in_words(campaign: Campaign) -> str:
+    """The campaign as a marketer would say it, in a few sentences."""
+    text = f"{campaign.name} ({campaign.state}): when {_when_in_words(campaign.when)}"
+    if campaign.conditions:
+        text += ", and if " + " and ".join(_condition_in_words(condition) for condition in campaign.conditions)
+    text += f", {_do_in_words(campaign.do, campaign.contact)}."
+    text += _limits_in_words(campaign)
+    if campaign.holdout_percent:
+        text += f" {campaign.holdout_percent:g} % of the customers are left alone, to measure against."
+    return text
+
+
+def _when_in_words(when: WhenLapsed | WhenRegular | WhenHesitating) -> str:
+    if isinstance(when, WhenLapsed):
+        chance = f"{when.threshold * 100:g} %"
+        return f"a customer's chance to buy again within {when.horizon_days} days falls below {chance}"
+    if isinstance(when, WhenRegular):
+        return f"a customer completes an order and has {when.every_orders} of them, or a multiple"
+    signs = []
+    if when.products_in_category:
+        signs.append(
+            f"looks at {when.products_in_category} products of one category in {when.category_minutes} minutes"
+        )
+    if when.cart_idle_minutes:
+        signs.append(f"leaves a filled cart alone for {when.cart_idle_minutes} minutes")
+    if when.product_views:
+        signs.append(f"looks at the same product {when.product_views} times in {when.product_hours} hours")
+    return "a visitor " + (" or ".join(signs) if signs else "does nothing at all (every sign is switched off)")
+
+
+def _limits_in_words(campaign: Campaign) -> str:
+    budget, text = campaign.budget, ""
+    if campaign.per_customer:
+        days = f" in {campaign.per_customer_days} days" if campaign.per_customer_days else ""
+        times = f"{campaign.per_customer} times" if campaign.per_customer > 1 else "once"
+        text += f" For one customer at most {times}{days}."
+    limits = [f"{budget.vouchers} vouchers"] if budget.vouchers else []
+    if budget.amount_cents and isinstance(campaign.do, DoVoucher):
+        limits.append(f"vouchers worth {budget.amount_cents / 100:.2f} {campaign.do.currency}")
+    if limits:
+        text += f" In all at most {' and '.join(limits)}"
+        text += ", those never used not counted." if budget.returns else "."
+    return text
+
+
+def _condition_in_words(condition: Condition) -> str:
+    value = condition.value
+    shown = " or ".join(value) if isinstance(value, tuple) else msgspec.json.encode(value).decode().strip('"')
+    return f"{condition.field} {condition.op.replace('_', ' ')} {shown}"
+
+
+def _do_in_words(do: Do, contact: Contact) -> str:
+    if isinstance(do, DoChatPrompt):
+        return f'ask on the page "{do.text}", at most once a visit'
+    soft = ", buyers also if they never said yes to e-mail" if contact.soft_opt_in else ""
+    permitted = f"as far as they permit {contact.purpose}{soft}"
+    if isinstance(do, DoMessage):
+        return f"send them the message {do.template} {_by(contact)}, {permitted}"
+    if isinstance(do, DoTask):
+        return f'have somebody do a {do.task} within {do.valid_days} days ("{do.instructions}"), {permitted}'
+    off = f"{do.discount_percent} %" if do.discount_percent else f"{do.discount_cents / 100:.2f} {do.currency}"
+    scope = {"": "", "most_bought": " the category they buy most"}.get(do.category, f" the category {do.category}")
+    least = f" from {do.minimum_spend_cents / 100:.2f} {do.currency}".rstrip() if do.minimum_spend_cents else ""
+    ways = _by(contact, "at their next visit")
+    return f"give them once {off} off{scope}{least}, valid {do.valid_days} days, {ways}, {permitted}"
+
+
+def _by(contact: Contact, *last: str) -> str:
+    return ", else ".join((*(f"by {channel}" for channel in contact.channels), *last))

@@ -1,0 +1,117 @@
+"""A message or a task goes the way the customer permits, and no other way; it says what it rests on."""
+
+import json
+
+import pytest
+
+from core.making import CALL, DAY, NEWS, PROMPT, T0, but, buyer, candidate, order, rules
+from pipeline.core.customer import decisions
+from pipeline.core.customer.consent import Consent, Permission
+from pipeline.core.effects import Decision, Message, Task
+from pipeline.core.events import BROWSER, TimerDue
+from pipeline.core.identifiers import effect_id
+from pipeline.core.rules import Contact, DoMessage, DoTask, WhenHesitating
+
+
+def decided(campaign, note, event=None, **said):
+    """What comes out, for a buyer who said this of `channel_purpose`."""
+    consent = Consent({name.replace("_", "."): Permission(word, T0) for name, word in said.items()})
+    _, outputs = decisions.step(buyer(0, consent=consent), event or TimerDue(T0), T0, rules(campaign), [note])
+    return [one for one in outputs if not isinstance(one, Decision)], next(
+        one for one in outputs if isinstance(one, Decision)
+    )
+
+
+def test_a_message_carries_its_template_with_the_file_s_values_and_what_it_is_about():
+    campaign = but(NEWS, do=DoMessage(template="news", values={"headline": "New", "category": "all"}, valid_days=2))
+    note = candidate(campaign, product_id="p1", category="tea")
+    (_, made), decision = decided(campaign, note, email_marketing=True)
+    assert made == Message(
+        id=effect_id("news", "u:ann", "o1"),
+        customer="u:ann",
+        campaign="news",
+        occasion="o1",
+        channel="email",
+        template="news",
+        values='{"category":"all","headline":"New","product_id":"p1"}',
+        reason="a sign",
+        facts='{"channel":"email","p":0.1}',
+        decided_at=T0,
+        not_after=T0 + 2 * DAY,
+        purpose="marketing",
+    )
+    assert (decision.outcome, decision.facts) == ("TAKEN", made.facts)
+
+
+def test_a_task_carries_its_instructions():
+    (_, made), _ = decided(CALL, candidate(CALL), phone_marketing=True)
+    assert made == Task(
+        id=effect_id("call", "u:ann", "o1"),
+        customer="u:ann",
+        campaign="call",
+        occasion="o1",
+        kind="phone",
+        instructions="Ask.",
+        reason="a sign",
+        facts='{"channel":"phone","p":0.1}',
+        decided_at=T0,
+        not_after=T0 + 14 * DAY,
+    )
+
+
+BOTH = but(NEWS, contact=Contact(channels=("email", "push")))
+SOFT = but(NEWS, contact=Contact(channels=("push", "email"), soft_opt_in=True))
+SERVICE = but(NEWS, contact=Contact(channels=("email",), purpose="service"))
+
+
+@pytest.mark.parametrize(
+    ("campaign", "said", "channel", "closed"),
+    [
+        (BOTH, {"email_marketing": True}, "email", []),
+        (BOTH, {"push_marketing": True}, "push", ["email"]),
+        (BOTH, {}, "", ["email", "push"]),
+        (BOTH, {"email_service": True}, "", ["email", "push"]),
+        (SOFT, {}, "email", ["push"]),
+        (SOFT, {"email_marketing": False}, "", ["push", "email"]),
+        (SERVICE, {"email_service": True}, "email", []),
+        (SERVICE, {"email_marketing": True}, "", ["email"]),
+    ],
+)
+def test_a_message_takes_the_first_permitted_way_and_with_none_there_is_none(campaign, said, channel, closed):
+    made, decision = decided(campaign, candidate(campaign), **said)
+    facts = json.loads(decision.facts)
+    assert facts.get("channel", "") == channel
+    assert facts.get("not_permitted", []) == closed
+    assert (decision.outcome, decision.reason) == (("TAKEN", "a sign") if channel else ("REFUSED", "no_consent"))
+    assert [(one.channel, one.purpose) for one in made[1:]] == (
+        [(channel, campaign.contact.purpose)] if channel else []
+    )
+
+
+@pytest.mark.parametrize(("kind", "channel"), [("mailshot", "post"), ("phone", "phone"), ("visit", "phone")])
+def test_a_task_needs_the_permission_for_the_way_its_kind_takes(kind, channel):
+    campaign = but(CALL, do=DoTask(task=kind, instructions="Go."))
+    made, _ = decided(campaign, candidate(campaign), **{f"{channel}_marketing": True})
+    assert made[1].kind == kind
+    made, decision = decided(campaign, candidate(campaign), email_marketing=True)
+    assert (made, decision.reason) == ([], "no_consent")
+    assert json.loads(decision.facts) == {"not_permitted": [channel], "purpose": "marketing"}
+
+
+@pytest.mark.parametrize("campaign", [NEWS, CALL])
+def test_what_leaves_the_page_never_rests_on_a_mere_claim_to_be_somebody(campaign):
+    claimed = order("o1", trust=BROWSER)
+    said = {"email_marketing": True, "phone_marketing": True}
+    made, decision = decided(campaign, candidate(campaign), claimed, **said)
+    assert (made, decision.reason) == ([], "unverified")
+
+
+def test_a_message_may_follow_hesitation_where_a_voucher_may_not():
+    campaign = but(NEWS, when=WhenHesitating())
+    made, _ = decided(campaign, candidate(campaign), email_marketing=True)
+    assert isinstance(made[1], Message)
+
+
+def test_a_prompt_where_the_site_may_not_speak_says_so():
+    _, decision = decided(PROMPT, candidate(PROMPT), site_marketing=False)
+    assert json.loads(decision.facts) == {"not_permitted": ["site"], "purpose": "marketing"}
