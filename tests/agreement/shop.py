@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from confluent_kafka.admin import AdminClient
+from servers.transactions import all_ended
+
 from pipeline import campaigns as campaign_files
 from pipeline.app import App
 from pipeline.backends.contract import Backend, NewRecord, Reader
@@ -140,6 +143,8 @@ class Shop:
 
     def until_settled(self) -> None:
         """Wait until everything on the log is decided, with all that came of it: nothing follows but ticks."""
+        admin = AdminClient({"bootstrap.servers": self.settings["RAPPORT_LOG"].removeprefix("kafka://")})
+        prefix = self.settings["RAPPORT_PREFIX"]
         with self.reader() as reader:
             numbers = range(reader.partitions())
             starts = dict.fromkeys(numbers, 0)
@@ -147,6 +152,7 @@ class Shop:
             while True:
                 ends = {number: reader.end_offset(EVENTS, number) for number in numbers}
                 self.until(lambda ends=ends: self._stands_at(reader, ends), f"decided up to {ends}")  # type: ignore[misc]
+                self.until(lambda: all_ended(admin, prefix), "all that came of it can be read")
                 came = sum(_work_between(reader, n, starts[n], ends[n], clocks) for n in numbers)
                 starts = ends
                 if not came and not self._timers_due(clocks):

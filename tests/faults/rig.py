@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import IsolationLevel, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 from prometheus_client import CollectorRegistry
+from servers.transactions import all_ended
 from simulation.memory import EVENTS, MemoryLog, MemoryStore, MemoryWork
 
-from pipeline.backends.contract import LogRecord, NewRecord
+from pipeline.backends.contract import LogRecord, NewRecord, Reader
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.backends.reading import blocks
 from pipeline.codec import Codec
@@ -67,6 +67,7 @@ class Rig:
         if feeds:
             self.backend.ensure_topics()
         self._appender = self.backend.appender("test")
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, **options.get("kafka_options", {})})
         self.registry = CollectorRegistry()
         self._measures = WorkerMeasures(self.registry)
         self._customers = 0
@@ -160,34 +161,26 @@ class Rig:
             v for v in (CODEC.decode(record.value) for record in self.all_of("vouchers")) if isinstance(v, Voucher)
         ]
 
-    def is_settled(self) -> bool:
-        """Whether no open transaction holds readers back. What a process left open as it was killed does, until the
-        broker aborts it: what comes behind it on the log looks as if it were not there."""
-        admin = AdminClient({"bootstrap.servers": self.where["bootstrap"]})
-        places = [(EVENTS, number) for number in range(PARTITIONS)] + [(topic, 0) for topic in OUTPUTS]
-        wanted = {TopicPartition(self.where["prefix"] + topic, n): OffsetSpec.latest() for topic, n in places}
-        stable, written = (
-            {
-                place: found.result().offset
-                for place, found in admin.list_offsets(wanted, isolation_level=level).items()
-            }
-            for level in (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
-        )
-        return stable == written
-
     def is_decided(self) -> bool:
-        """Whether no record waits behind where the store stands (what was aborted leaves offsets without records)."""
-        if not self.is_settled():
-            return False
+        """Whether no record waits behind where the store stands (what was aborted leaves offsets without records),
+        and all that came of it can be read."""
         reader = self.backend.reader()
         try:
-            for number in range(PARTITIONS):
-                stands, end = reader.stored(number)[0] or 0, reader.end_offset(EVENTS, number)
-                if stands < end and reader.read(EVENTS, number, stands, 1, 0.5) != ([], end):
-                    return False
-            return True
+            return (
+                self._can_be_read()
+                and all(self._is_decided(reader, number) for number in range(PARTITIONS))
+                and self._can_be_read()
+            )
         finally:
             reader.close()
+
+    def _can_be_read(self) -> bool:
+        return all_ended(self._admin, self.where["prefix"])
+
+    @staticmethod
+    def _is_decided(reader: Reader, number: int) -> bool:
+        stands, end = reader.stored(number)[0] or 0, reader.end_offset(EVENTS, number)
+        return stands >= end or reader.read(EVENTS, number, stands, 1, 0.5) == ([], end)
 
     def assert_decided_once(self) -> None:
         """Every customer has the one voucher, and everything is as the pure core decides this log undisturbed."""

@@ -6,6 +6,8 @@ Here lives looking at the store from outside. No fault is injected meanwhile.
 import time
 from collections.abc import Callable, Iterable
 
+from servers.transactions import all_ended
+
 from pipeline.backends.contract import LogRecord, Reader
 from pipeline.backends.kafka_redis.connection import Connection
 from pipeline.backends.kafka_redis.store import Keys, RedisStore
@@ -49,6 +51,11 @@ def until_started(stage: Stage, seconds: float) -> None:
         until(stands, "workers decide", seconds)
     finally:
         reader.close()
+
+
+def until_readable(stage: Stage, seconds: float) -> None:
+    """Wait until no transaction holds readers back. Raises NotDrained."""
+    until(lambda: all_ended(stage.kafka.admin(), stage.prefix), "every transaction has ended", seconds)
 
 
 def until_settled(log: Tail, reader: Reader, ledger: Ledger, seconds: float) -> None:

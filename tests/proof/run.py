@@ -14,7 +14,7 @@ from pipeline.core import subjects
 from proof import checks
 from proof.checks import Anomaly, Stored
 from proof.client import Client
-from proof.drain import NotDrained, stored, until_settled, until_started
+from proof.drain import NotDrained, stored, until_readable, until_settled, until_started
 from proof.faults import Injected, Nemesis
 from proof.group import measured_recovery, standing
 from proof.ledger import UNKNOWN, Ledger
@@ -118,10 +118,14 @@ def reckon(all_of_it: Cast, result: Result, nemesis: Nemesis | None = None, noti
     effects = Tail(stage.kafka.bootstrap, stage.prefix, stage.places(EFFECT_TOPICS))
     try:
         try:
+            # Before, for what a killed process left open on the log; after, for the effects of the last batches.
+            until_readable(stage, SETTLE_SECONDS)
             until_settled(log, reader, all_of_it.ledger, SETTLE_SECONDS)
+            stage.stop()
+            until_readable(stage, SETTLE_SECONDS)
         except NotDrained as problem:
             found.append(Anomaly("unseen", f"{problem}\n{standing(stage)}"))
-        stage.stop()
+            stage.stop()
         log.grow()
         effects.grow()
         all_of_it.watcher.wait_for(effects.records, map(effects.last, effects.records), WATCHER_SECONDS)
