@@ -29,6 +29,7 @@ ABOUT = {
     "events": "Everything that has happened, by subject. Rapport's own: read it, but write to the relay's topics.",
     "vouchers": "Vouchers to deliver, and those to be withheld. Act on each `id` once, and not after `not_after`.",
     "chat-prompts": "Visitors to be asked, now, whether they need help.",
+    "conversations": "What was said in live chats, opened and closed: for desk, page and other chat tools.",
     "messages": "Messages to send. Reserved: no campaign makes them yet.",
     "tasks": "What a person of the shop is to do. Reserved: no campaign makes them yet.",
     "deliveries": "The ledger of `rapport deliver`: each step of each delivery. Never read in order to act.",

@@ -23,6 +23,7 @@ from pipeline.core import effects, events
 from pipeline.core.deliveries import Delivery
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event
+from pipeline.core.presence import AgentsChanged
 from pipeline.evolution import kept_schemas, name_of, reader
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
@@ -48,6 +49,7 @@ INTERNALS: tuple[type, ...] = (
 CONTROLS: tuple[type, ...] = (
     events.CampaignsChanged,
     events.ModelChanged,
+    AgentsChanged,
     events.Tick,
     events.Continue,
     events.Heartbeat,
@@ -59,6 +61,7 @@ EFFECTS: tuple[type, ...] = (
     effects.Voucher,
     effects.VoucherRevoked,
     effects.ChatPrompt,
+    effects.ChatLine,
     effects.Message,
     effects.Task,
     effects.Decision,

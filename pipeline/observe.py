@@ -15,6 +15,7 @@ from pipeline import __version__
 from pipeline.backends.contract import LogRecord
 from pipeline.core.effects import (
     TOPIC_OF,
+    ChatLine,
     ChatPrompt,
     DeadLetter,
     DeadLetterReplayed,
@@ -267,6 +268,8 @@ class WorkerMeasures:
                 self._erasures.erased.inc(effect.outcome == "ERASED")
             elif isinstance(effect, Decision):
                 self._decisions.labels(effect.campaign, effect.outcome, named_reason(effect.reason)).inc()
+            elif isinstance(effect, ChatLine):
+                self._effects.labels(TOPIC_OF[ChatLine], "").inc()
             elif not isinstance(effect, DeadLetterReplayed):
                 topic = TOPIC_OF[type(effect)]
                 self._effects.labels(topic, effect.campaign).inc()

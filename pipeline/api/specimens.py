@@ -1,6 +1,7 @@
 """One of each, for the reference: a customer, a voucher, a prompt that nobody ever had. Only data."""
 
 from pipeline.core.customer.activity import Activity, CartLine, View
+from pipeline.core.customer.chat import Chatting
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.decisions import Answer, Decisions
 from pipeline.core.customer.identity import Browser, Identity
@@ -8,6 +9,7 @@ from pipeline.core.customer.lapse import Lapse
 from pipeline.core.customer.lifecycle import Lifecycle
 from pipeline.core.customer.profile import Profile
 from pipeline.core.customer.purchases import Order, Purchases
+from pipeline.core.customer.transcript import Line
 from pipeline.core.customer.vouchers import Held, Vouchers
 from pipeline.core.effects import ChatPrompt
 from pipeline.core.voucher import VoucherState
@@ -94,6 +96,12 @@ CUSTOMER = Profile(
                 1,
             )
         },
+    ),
+    chat=Chatting(
+        conversations=1,
+        messages=1,
+        last_message_at=AT - DAY_MS,
+        transcript=(Line(ID, AT - DAY_MS, "VISITOR", "", "Is it decaf?", "", "c-1", "browser", True),),
     ),
     vouchers=Vouchers(
         {CODE: Held(ID, "win-back", "order-1", "email", "sent", AT, AT + 30 * DAY_MS, 15, 0, "EUR", 0, "")}

@@ -249,4 +249,16 @@ def _chat(profile: Profile, now: int) -> Json:
         "prompts": chat.prompts,
         "last_prompt_id": chat.last_prompt_id,
         "cart_idle_due_at": chat.idle_due,
+        "transcript": [
+            {
+                "said_at": line.at,
+                "by": line.by.lower(),
+                "agent": line.agent,
+                "text": line.text,
+                "url": line.url,
+                "conversation_id": line.conversation,
+                "proven": line.believed,
+            }
+            for line in chat.transcript
+        ],
     }

@@ -18,6 +18,7 @@ REASONS = {
     "order_cancelled": "the order it rested on was cancelled",
     "lapse_disproved": "a late order shows that they had not lapsed",
     "no_longer_lapsed": "they have bought again meanwhile",
+    "no_agent_free": "no agent was free to talk",
     "no_consent": "they have not permitted it",
     "products_in_category": "looked at several products of one category",
     "same_product": "came back to the same product",
@@ -54,7 +55,7 @@ FACTS = {
     "spent": "{} given",
     "reserved": "{} reserved",
 }
-HIDDEN = frozenset({"again_at", "conversation", "cents"})
+HIDDEN = frozenset({"again_at", "conversation", "cents", "agents"})
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -121,6 +121,28 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     campaigns_version: int
 
 
+class ChatLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell the desk and the visitor's page: this was said in a conversation, or it was opened or closed."""
+
+    id: str
+    customer: str
+    anonymous_id: str
+    """The visitor's browser, whose page hears of it; "" if none is known: then the person's pages do."""
+    conversation_id: str
+    kind: Literal["OPENED", "MESSAGE", "CLOSED"]
+    by: Literal["VISITOR", "AGENT"]
+    agent_id: str
+    agent_name: str
+    text: str
+    url: str
+    believed: bool
+    """False: it came under the customer's name from somebody who did not prove to be them."""
+    message_id: str
+    at: int
+    """When it was said, epoch ms."""
+    decided_at: int
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """Keep this record for a human: it could not be processed."""
 
@@ -175,7 +197,8 @@ class Forward(msgspec.Struct, frozen=True):
     trust: Trust
 
 
-Effect = Voucher | VoucherRevoked | ChatPrompt | Message | Task | Decision | DeadLetter | DeadLetterReplayed | Erasure
+_ToPeople = Voucher | VoucherRevoked | ChatPrompt | Message | Task
+Effect = _ToPeople | ChatLine | Decision | DeadLetter | DeadLetterReplayed | Erasure
 Output = Effect | Send | Forward
 
 
@@ -194,6 +217,7 @@ TOPIC_OF: dict[type, str] = {
     Voucher: "vouchers",
     VoucherRevoked: "vouchers",
     ChatPrompt: "chat-prompts",
+    ChatLine: "conversations",
     Message: "messages",
     Task: "tasks",
     Decision: "decisions",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from pipeline.core.presence import AgentsChanged
+
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
@@ -97,6 +99,10 @@ class Chat(Tracked, frozen=True, kw_only=True):
     agent_id: str = ""
     agent_name: str = ""
     body: str = ""
+    url: str = ""
+    """A link an agent offers, https."""
+    browser: str = ""
+    """Whose page an agent answers: `anonymous_id` would claim that browser for the person."""
 
 
 class ConsentChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -284,7 +290,7 @@ class CampaignsChanged(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int
     campaigns: bytes
-    """JSON of `pipeline.core.rules.Campaign` values."""
+    """JSON of `rules.Campaign` values."""
     source: str = ""
     received_at: int
 
@@ -339,29 +345,18 @@ class ImportEnded(msgspec.Struct, frozen=True, kw_only=True):
     received_at: int
 
 
-Internal = (
-    ProfileClaimed
-    | ProfileHandedOver
-    | EventForwarded
-    | VoucherIssued
-    | RedemptionRequested
-    | VoucherRedeemed
-    | VoucherReleased
-    | VoucherWithdrawn
-    | BudgetRequested
-    | BudgetAnswered
-    | BudgetSettled
-    | EffectDelivered
-    | ErasureRequested
-)
+OfVouchers = VoucherIssued | RedemptionRequested | VoucherRedeemed | VoucherReleased | VoucherWithdrawn
+OfBudgets = BudgetRequested | BudgetAnswered | BudgetSettled
+OfBrowsers = ProfileClaimed | ProfileHandedOver | EventForwarded
+Internal = OfBrowsers | OfVouchers | OfBudgets | EffectDelivered | ErasureRequested
 """What one subject (or a role) tells another; no client can write these."""
 
-Control = CampaignsChanged | ModelChanged | Tick | Continue | Heartbeat | ImportStarted | ImportEnded | RecordErased
+Changed = CampaignsChanged | ModelChanged | AgentsChanged
+Control = Changed | Tick | Continue | Heartbeat | ImportStarted | ImportEnded | RecordErased
 """What concerns a whole partition; their key is empty."""
 
 Input = Clickstream | Purchase | Chat | Customer
 TRACKED: tuple[type[Tracked], ...] = (Clickstream, Purchase, Chat, Customer)
-"""The types of `Input`."""
 Event = Input | Internal | Control
 
 

@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline.core.events import (
     CampaignsChanged,
+    Changed,
     Chat,
     Clickstream,
     Continue,
@@ -29,6 +30,7 @@ from pipeline.core.events import (
     Tick,
 )
 from pipeline.core.lapse_model import LapseModel
+from pipeline.core.presence import AgentsChanged, Presence, heard
 from pipeline.core.rules import Campaign, Rules, live
 
 CORE_VERSION = 1
@@ -89,6 +91,7 @@ class ActiveRules(msgspec.Struct, frozen=True, array_like=True):
     campaigns: bytes = b"[]"
     model_version: int = 0
     model: bytes = b"{}"
+    presence: Presence = Presence()
 
 
 def advance(state: PartitionState, event: Event) -> PartitionState:
@@ -152,8 +155,10 @@ def timers_until(state: PartitionState) -> int:
     return (state.import_clock if state.import_id else state.clock) - FIRES_AFTER_MS
 
 
-def activate(active: ActiveRules, event: CampaignsChanged | ModelChanged) -> ActiveRules:
+def activate(active: ActiveRules, event: Changed) -> ActiveRules:
     """The rules in force after a change; a version that is not newer changes nothing."""
+    if isinstance(event, AgentsChanged):
+        return msgspec.structs.replace(active, presence=heard(active.presence, event))
     if isinstance(event, CampaignsChanged):
         if event.version <= active.campaigns_version:
             return active
@@ -172,4 +177,5 @@ def rules_of(active: ActiveRules, code_secret: bytes, *, redeemable: bool) -> Ru
         model_version=active.model_version,
         code_secret=code_secret,
         redeemable=redeemable,
+        presence=active.presence,
     )

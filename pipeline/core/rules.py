@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.core.bounds import MAX_CENTS
 from pipeline.core.lapse_model import LapseModel
+from pipeline.core.presence import Presence
 
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
 Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
@@ -79,6 +80,8 @@ class DoChatPrompt(_Part, frozen=True, kw_only=True, tag_field="kind", tag="chat
     """Offer a sales chat."""
 
     text: str = "Do you need help?"
+    needs_agent: bool = True
+    """Whether it waits for an agent of the desk to be free; where there is no desk, it never does."""
 
 
 class DoMessage(_Part, frozen=True, kw_only=True, tag_field="kind", tag="message"):
@@ -165,6 +168,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     code_secret: bytes = b""
     redeemable: bool = True
     """False while the public demo secret mints the codes."""
+    presence: Presence = Presence()
     by_kind: dict[type, list[tuple[Campaign, Any]]] = {}
     """The campaigns by the kind of their `when`; filled in here, so that who waits for one kind passes no other."""
 

@@ -18,7 +18,7 @@ from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Output
 from pipeline.core.erasure import Tombstone
 from pipeline.core.events import (
-    CampaignsChanged,
+    Changed,
     Continue,
     Control,
     ErasureRequested,
@@ -29,7 +29,6 @@ from pipeline.core.events import (
     Heartbeat,
     Input,
     Internal,
-    ModelChanged,
     ProfileHandedOver,
     RecordErased,
     RulesChanged,
@@ -327,7 +326,7 @@ class PartitionRun:
                 self._step(key, TimerDue(due), max(due, state.now), cause, outbox)
 
     def _control(self, event: Control, cause: Cause, load: Load, outbox: Outbox) -> None:
-        if isinstance(event, CampaignsChanged | ModelChanged):
+        if isinstance(event, Changed):
             active = law.activate(self._active, event)
             try:
                 self._rules = self._rules_of(active)

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from servers.kafka import KafkaServer
     from servers.redis import RedisServer
 
-NAMES = ("events", "vouchers", "chat-prompts", "messages", "tasks", "decisions", "dead-letters", "erasures")
+NAMES = (
+    "events",
+    "vouchers",
+    "chat-prompts",
+    "conversations",
+    "messages",
+    "tasks",
+    "decisions",
+    "dead-letters",
+    "erasures",
+)
 
 
 @pytest.fixture

@@ -169,7 +169,11 @@ def test_a_chat() -> None:
     properties = {"conversation_id": "c", "agent_id": 7, "agent_username": "kim", "message_body": "Hello"}
     record = Door().track({"event": "Live Chat Message Sent", "anonymousId": "a", "properties": properties})
     assert isinstance(record, Chat)
-    assert (record.conversation_id, record.agent_id, record.agent_name, record.body) == ("c", "7", "kim", "Hello")
+    assert (record.conversation_id, record.agent_id, record.agent_name, record.body) == ("c", "", "", "Hello")
+    record = Door().track(
+        {"event": "Live Chat Message Received", "userId": "u", "properties": properties}, SERVER_KEY
+    )
+    assert (record.agent_id, record.agent_name) == ("7", "kim")
     record = Door().track({"event": "live_chat_conversation_started", "anonymousId": "a"})
     assert (record.event, record.conversation_id) == ("Live Chat Conversation Started", "a")
 

@@ -17,7 +17,7 @@ from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Forward, Output, Send
 from pipeline.core.events import (
-    CampaignsChanged,
+    Changed,
     Continue,
     Control,
     Event,
@@ -26,7 +26,6 @@ from pipeline.core.events import (
     HandedOver,
     Heartbeat,
     Input,
-    ModelChanged,
     ProfileHandedOver,
     RulesChanged,
     Stimulus,
@@ -68,7 +67,7 @@ class Fold:
         if isinstance(event, Heartbeat):
             return
         now = law.time_of(self.state, event)
-        if isinstance(event, CampaignsChanged | ModelChanged):
+        if isinstance(event, Changed):
             self.active = law.activate(self.active, event)
             self._rules = law.rules_of(self.active, self._secret, redeemable=True)
         elif isinstance(event, Continue) and self.state.sweep_after is not None:

@@ -46,7 +46,7 @@ POINTS = [
 ]
 LIMITS = {1: 2, 2: 4}
 """Of the vouchers to win somebody back, by version."""
-EFFECT_TOPICS = ["vouchers", "chat-prompts", "decisions", "dead-letters"]
+EFFECT_TOPICS = ["vouchers", "chat-prompts", "conversations", "decisions", "dead-letters"]
 
 
 def never(_: str) -> None:

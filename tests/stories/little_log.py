@@ -6,9 +6,12 @@ event, all others in (due, key) order as time passes them.
 
 from collections import deque
 
+import msgspec
+
 from pipeline.core import subjects
 from pipeline.core.effects import Effect, Forward, Output, Send
 from pipeline.core.events import Forwarded, Input, Stimulus, TimerDue
+from pipeline.core.presence import AgentsChanged, heard
 from pipeline.core.rules import Rules
 from pipeline.core.subjects import State
 
@@ -44,6 +47,10 @@ class LittleLog:
         """One record at the present moment, and all messages it leads to."""
         self._step(key, event)
         self._deliver()
+
+    def hear(self, said: AgentsChanged) -> None:
+        """A desk says who is free."""
+        self.rules = msgspec.structs.replace(self.rules, presence=heard(self.rules.presence, said))
 
     def release(self) -> None:
         """Let waiting messages arrive."""

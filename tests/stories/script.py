@@ -9,12 +9,15 @@
 Who: `a:BROWSER`, `u:PERSON`, `u:PERSON@BROWSER`, `v:N` (the N-th voucher of the story). A browser key is what an
 event comes under, unless `verified` or `server` is said. `id=` gives a message id, `at=` when it really happened,
 `log  Time passes` lets time pass, `log  Messages wait` and `log  Messages arrive` hold up what subjects tell each
-other. A first line `campaign {JSON}` puts a campaign into force.
+other.
+`desk  Agents free=1 minutes=5` is a desk that says how many are free, for how long. A first line
+`campaign {JSON}` puts a campaign into force.
 """
 
 import re
 import shlex
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -74,6 +77,13 @@ def parsed(text: str) -> tuple[Rules, list[Line]]:
     return rules, lines
 
 
+def agents(line: Line) -> dict[str, Any]:
+    """What a desk says with `desk  Agents free=1 minutes=2`; `gate=off`: the shop talks elsewhere."""
+    values = line.values
+    until = line.now + 60_000 * int(values.get("minutes", "1"))
+    return {"desk": "d", "free": int(values["free"]), "until": until, "gated": values.get("gate", "on") == "on"}
+
+
 def _line(number: int, when: str, who: str, trust: str | None, rest: str) -> Line:
     words = shlex.split(rest)
     first_value = next((i for i, word in enumerate(words) if "=" in word), len(words))
@@ -109,7 +119,8 @@ def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
     if line.name.startswith("Order "):
         return _purchase(values, common)
     if line.name.startswith("Live Chat"):
-        return Chat(**common, type="track", conversation_id=values.get("conversation", "c-1"))
+        said = {name: values.get(name, "") for name in ("agent_id", "body", "url", "browser")}
+        return Chat(**common, type="track", conversation_id=values.get("conversation", "c-1"), **said)
     return Clickstream(
         **common,
         type="page" if line.name == "Page" else "track",

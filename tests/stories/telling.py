@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pipeline.core.budget import BudgetState
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import (
+    ChatLine,
     ChatPrompt,
     DeadLetter,
     Decision,
@@ -41,6 +42,8 @@ def _told(key: str, output: Output) -> str:
             return f"{key}  VoucherRevoked {output.campaign}: {output.reason}"
         case ChatPrompt():
             return f"{key}  ChatPrompt on {output.anonymous_id or 'the site'}: {output.reason}"
+        case ChatLine():
+            return f"{key}  {output.by.lower()} on {output.anonymous_id or 'any page'}: {_line(output)}"
         case Decision():
             return f"{key}  {output.outcome} {output.campaign} for {output.occasion}: {output.reason} {output.facts}"
         case Message():
@@ -53,6 +56,11 @@ def _told(key: str, output: Output) -> str:
             return f"{key}  forwards to {output.to} ({output.trust})"
         case Send():
             return f"{key}  tells {output.to} {_message(output)}"
+
+
+def _line(line: ChatLine) -> str:
+    unproven = "" if line.believed else " (unproven)"
+    return (f"{line.text} {line.url}".strip() if line.kind == "MESSAGE" else line.kind.lower()) + unproven
 
 
 def _message(sent: Send) -> str:
@@ -111,6 +119,7 @@ def _profile_facts(profile: Profile) -> list[tuple[str, str]]:
         ("orders", _pairs({name: money(o.total_cents) for name, o in bought.orders.items() if o.stands()})),
         ("spent", _pairs({currency: money(cents) for currency, cents in bought.spend_cents.items()})),
         ("untrusted orders", str(bought.untrusted or "")),
+        ("said", "; ".join(f"{line.by.lower()}: {line.text or line.url}" for line in profile.chat.transcript)),
         ("duplicates", str(profile.dedup.duplicates or "")),
         ("vouchers", ", ".join(f"{held.campaign} {held.status}" for held in profile.vouchers.held.values())),
     ]

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.core import voucher
 from pipeline.core.events import RedemptionRequested
+from pipeline.core.presence import AgentsChanged
 from pipeline.core.voucher import VoucherState
 from stories import script, telling
 from stories.little_log import LittleLog
@@ -45,6 +46,9 @@ def play(text: str) -> str:
 
 
 def _perform(log: LittleLog, line: script.Line) -> str:
+    if line.who == "desk":
+        log.hear(AgentsChanged(**script.agents(line), source="desk", received_at=line.now))
+        return ""
     if line.who == "log":
         log.messages_wait = line.name == "Messages wait"
         log.release() if line.name == "Messages arrive" else None

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.customer.notes import Candidate, Fact, Note, facts_json
+from pipeline.core.customer.transcript import ENDED, MESSAGES, Line, merged, told, with_line
 from pipeline.core.effects import Output
 from pipeline.core.events import (
     Chat,
@@ -37,8 +38,6 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 VIEWED = "Product Viewed"
 """What `activity.recent` remembers; a click on a product is followed by the view of it and is not counted twice."""
-ENDED = "Live Chat Conversation Ended"
-MESSAGES = frozenset({"Live Chat Message Sent", "Live Chat Message Received"})
 
 
 class Chatting(msgspec.Struct, frozen=True, array_like=True):
@@ -59,6 +58,8 @@ class Chatting(msgspec.Struct, frozen=True, array_like=True):
     """When an idle cart earns a prompt; 0: not armed."""
     ended_conversation: str = ""
     """The last one that was ended: a straggling message does not open it again."""
+    transcript: tuple[Line, ...] = ()
+    """What was said last, within the bounds of `transcript`."""
 
     def conversation_open(self, now: int) -> bool:
         """Whether the customer is talking with somebody at `now`, epoch ms."""
@@ -180,9 +181,12 @@ def _on_chat(profile: "Profile", event: Chat, now: int, rules: Rules) -> Stepped
         own = replace(own, last_message_at=max(own.last_message_at, at))
     if event.event in MESSAGES:
         own = replace(own, messages=own.messages + 1)
+    said = told(profile, event, now)
+    if said is not None:
+        own = replace(own, transcript=with_line(own.transcript, said))
     if event.occurred_at < now - LATE_AFTER_MS:
-        return own, ()
-    return _armed(profile, own, now, rules), ()
+        return own, ()  # history: it is kept, and nobody waits for an answer to it
+    return _armed(profile, own, now, rules), (said,) if said is not None else ()
 
 
 def _disarmed(own: Chatting, profile: "Profile") -> Chatting:
@@ -221,6 +225,7 @@ def _on_hand_over(profile: "Profile", event: HandedOver, now: int, rules: Rules)
             cart_touched=touched,
             idle_due=_next_idle(touched, now, rules) if waits else 0,
             ended_conversation=spoken.ended_conversation,
+            transcript=merged(own.transcript, theirs.transcript),
         ),
         (),
     )

@@ -248,6 +248,14 @@ def _no_consent(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
     return None if channel else Refusal("no_consent", {"not_permitted": closed, "purpose": campaign.contact.purpose})
 
 
+def _no_agent_free(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
+    """Who accepts a prompt is to be answered. It is asked again at the next sign."""
+    do, presence = campaign.do, sitting.rules.presence
+    if not isinstance(do, DoChatPrompt) or not do.needs_agent or presence.answers(sitting.now):
+        return None
+    return Refusal("no_agent_free", {"agents": 0})
+
+
 def _customer_limit(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
     """It has acted for this customer as often as it may, within the days that count."""
     if not campaign.per_customer:
@@ -271,6 +279,7 @@ _CHECKS: tuple[Callable[[_Sitting, Campaign], Refusal | None], ...] = (
     _conversation_open,
     _condition_false,
     _no_consent,
+    _no_agent_free,
     _customer_limit,
     _holdout,
 )

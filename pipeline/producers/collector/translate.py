@@ -209,15 +209,18 @@ def _purchase(name: str, said: _Said, arrival: Arrival) -> Purchase:
 
 
 def _chat(_name: str, said: _Said, _arrival: Arrival) -> Chat:
+    """A page speaks for its visitor: what it says of an agent stays in `properties` alone."""
     properties, common = said.properties, said.common
+    agent = properties if common["trust"] == SERVER else {}
     named = first_text(properties, "conversation_id", "conversationId")
     return Chat(
         **common,
         # A desk that numbers no conversations leads one at a time with each visitor.
         conversation_id=named or common["anonymous_id"] or common["user_id"],
-        agent_id=first_text(properties, "agent_id", "agentId"),
-        agent_name=first_text(properties, "agent_name", "agentName", "agent_username"),
+        agent_id=first_text(agent, "agent_id", "agentId"),
+        agent_name=first_text(agent, "agent_name", "agentName", "agent_username"),
         body=first_text(properties, "message_body", "messageBody"),
+        url=first_text(agent, "url"),
     )
 
 
