@@ -9,7 +9,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from pipeline.codec import Codec, Record, Undecodable, local_ids
 from pipeline.core.events import CampaignsChanged, ModelChanged
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.partition import ActiveRules, activate
+from pipeline.destinations import Served, destinations
 from pipeline.edge import limits
 from pipeline.edge.caller import Proxies
 from pipeline.edge.guard import Guard
@@ -43,15 +44,12 @@ from pipeline.producers.relay.carry import Carrier
 from pipeline.producers.relay.kafka import KafkaRelay
 from pipeline.producers.spool import SpoolingAppender
 from pipeline.registry import registered_ids, registered_inputs, schema_of
-from pipeline.settings import DEMO_SECRET, Settings, SettingsError
+from pipeline.settings import DEMO_SECRET, Settings
 from pipeline.sinks.deliver import Deliverer
-from pipeline.sinks.destination import ON_SITE, Deliverable, Destination, channel_of
 from pipeline.sinks.intake import Intake
-from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.pacing import HOUR_MS, Schedule
 from pipeline.sinks.permission import Permission
 from pipeline.sinks.steps import Options
-from pipeline.sinks.webhook import Webhook
 from pipeline.spooling import open_spool
 
 log = logging.getLogger("rapport")
@@ -212,31 +210,13 @@ class App:
 
     def deliverers(self) -> list[Deliverer]:
         """One for each destination. Raises SettingsError, Refused if another process serves one and only one may."""
-        settings = self.settings
-        outbox, measures = Outbox(settings.outbox_folder()), observe.DeliverMeasures(self.registry)
-        made = [self._deliverer(outbox, lambda it: not self._is_posted(it), settings.outbox_repeats, measures)]
-        if settings.webhook_url:
-            try:
-                webhook = Webhook(settings.webhook_url, settings.webhook_secret, wall_ms)
-            except ValueError as problem:
-                raise SettingsError(str(problem)) from problem
-            made.append(self._deliverer(webhook, self._is_posted, settings.webhook_repeats, measures))
-        return made
+        measures = observe.DeliverMeasures(self.registry)
+        return [self._deliverer(served, measures) for served in destinations(self.settings, wall_ms)]
 
-    def _is_posted(self, effect: Deliverable) -> bool:
-        return bool(self.settings.webhook_url) and channel_of(effect) in self.settings.webhook_channels
-
-    def _deliverer(
-        self,
-        destination: Destination[Any],
-        takes: Callable[[Deliverable], bool],
-        repeats: bool,
-        measures: observe.DeliverMeasures,
-    ) -> Deliverer:
-        """What the site shows itself is left to it."""
-        backend = self.backend
+    def _deliverer(self, served: Served, measures: observe.DeliverMeasures) -> Deliverer:
+        backend, destination = self.backend, served.destination
         options = Options(
-            repeats=repeats,
+            repeats=served.repeats,
             deliverer=f"{source('deliver')}-{os.getpid()}-{secrets.token_hex(4)}",
             source=source("deliver"),
             schedule=Schedule(give_up_ms=self.settings.delivery_retry_hours * HOUR_MS),
@@ -244,7 +224,7 @@ class App:
         return Deliverer(
             lambda released: backend.deliveries(destination.name, released),
             backend.reader(),
-            Intake(backend.reader, self.codec, lambda effect: channel_of(effect) not in ON_SITE and takes(effect)),
+            Intake(backend.reader, self.codec, served.takes),
             self.codec,
             destination,
             Permission(backend.reader(), self.codec),

@@ -19,7 +19,7 @@ from pipeline.edge.caller import Proxies
 DEFAULT_FILE = Path("rapport.toml")
 SECRETS = (
     "server_key", "previous_server_key", "identity_secret", "code_secret", "store", "schema_registry_url",
-    "kafka_sasl_password", "kafka_ssl_key_password", "webhook_secret", "store",
+    "kafka_sasl_password", "kafka_ssl_key_password", "webhook_secret", "email_password", "store",
 )  # fmt: skip
 """Never shown; each can stand in a file of its own. Addresses may hold passwords."""
 LISTS = ("allowed_origins", "trusted_proxies", "webhook_channels")
@@ -105,6 +105,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The channels (of tasks: the kinds) the webhook gets, for example ["email"]; the others go to the outbox."""
     webhook_repeats: bool = True
     """Post again if no answer came: the receiver knows a repeat by its `webhook-id`. false: park it as uncertain."""
+    email_host: str = ""
+    """The SMTP server `deliver` hands vouchers and messages of the channel email to; "" for none."""
+    email_port: Port = 587
+    """Its port: 587 with starttls, 465 with tls."""
+    email_tls: Literal["starttls", "tls", "none"] = "starttls"
+    """How the connection is encrypted; none only for a server on this machine."""
+    email_user: str = ""
+    """Log in under this name; "" for no log-in."""
+    email_password: str = ""
+    """And with this password."""
+    email_from: str = ""
+    """Who mails are from: Example Shop <hello@shop.example>."""
+    email_reply_to: str = ""
+    """Where answers go, if not there."""
+    email_tracks: bool = True
+    """Openings and clicks come back as events, except of whoever objects to profiling."""
+    email_repeats: bool = False
+    """Send again if it is not known whether the server took it: the customer may get it twice, with one Message-ID.
+    false: park it as uncertain."""
+    templates: str = "./templates"
+    """Folder of the shop's own mail templates; what is not there is taken from those that come with Rapport."""
+    links_url: str = ""
+    """How customers reach the pages of `serve` from a mail: https://hello.shop.example."""
+    shop_url: str = ""
+    """Where mails lead: https://shop.example."""
     delivery_retry_hours: Annotated[int, msgspec.Meta(ge=1, le=480)] = 75
     """So long a delivery that fails is tried again, ever less often; then it is parked."""
     spool: str = ""
@@ -267,6 +292,12 @@ def _check(settings: Settings) -> None:
         )
     if settings.webhook_url and not (settings.webhook_secret and settings.webhook_channels):
         raise SettingsError("webhook_url needs webhook_secret, and webhook_channels: which channels it gets")
+    if settings.email_host and not (settings.email_from and settings.links_url and settings.identity_secret):
+        raise SettingsError(
+            "email_host needs email_from, links_url and identity_secret, which seals the links in mails"
+        )
+    if settings.email_host and "email" in settings.webhook_channels:
+        raise SettingsError("email goes to one destination: take it out of webhook_channels, or empty email_host")
     browser, server = settings.keys()
     if set(browser) & set(server):
         raise SettingsError("the write key stands in every page: the server key must be another one")

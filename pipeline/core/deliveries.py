@@ -41,6 +41,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """1 for the first claim; every claim has another."""
     reason: str = ""
+    gone: str = ""
+    """Addresses of the customer that are no more: names (`address_name`) with spaces between."""
     first_at: int
     """When it was first claimed or asked for again, wall time, epoch ms: the schedule of retries counts from here."""
     next_at: int = 0

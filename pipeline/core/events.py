@@ -254,6 +254,7 @@ class EffectDelivered(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     outcome: Literal["SENT", "FAILED", "SKIPPED", "UNCERTAIN"]
     reason: str = ""
+    gone: str = ""  # addresses that are no more: names (`address_name`) with spaces between
     source: str = ""
     received_at: int
 
@@ -320,8 +321,7 @@ class Continue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """To every partition, from the door: when this was written. It decides nothing; that it came through says that
-    whatever stands before it has been decided."""
+    """To every partition, from the door. That it came through says that all that stands before it was decided."""
 
     source: str
     received_at: int

@@ -41,6 +41,12 @@ def normalised_code(typed: str) -> str:
     return typed.strip().upper().translate(table)
 
 
+def address_name(address: str) -> str:
+    """64 bits, as 16 hexadecimal digits, of an e-mail address (whatever its case) or a push endpoint: stands for it
+    where the address itself need not be known. "" for none."""
+    return _digest((address.strip().lower(),), 8).hex() if address else ""
+
+
 def stable_percent(*identity: str) -> float:
     """A fixed number in [0, 100) for this identity: who is in a holdout, the same in every run."""
     return int.from_bytes(_digest(identity, 8)) / 2**64 * 100

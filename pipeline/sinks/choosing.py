@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pipeline.core.deliveries import Delivery
 from pipeline.core.effects import VoucherRevoked
-from pipeline.sinks.destination import Deliverable, Destination
+from pipeline.sinks.destination import Deliverable, Destination, Recipient, UnreachableError
 from pipeline.sinks.intake import Intake, Place, Source
 from pipeline.sinks.ledger import Ledger
 from pipeline.sinks.pacing import Circuit
@@ -30,11 +30,15 @@ class NotYetError(Exception):
     """Whether the effect is permitted cannot be told before the store has come further."""
 
 
-class LastLook(Protocol):
-    """Whether the customer still permits it (`pipeline.sinks.permission`)."""
+class NotPermittedError(Exception):
+    """The effect is not permitted any more; the text is the reason."""
 
-    def refusal(self, effect: Deliverable) -> str:
-        """Why the effect is not permitted any more; "": it is. Raises NotYetError, Unavailable."""
+
+class LastLook(Protocol):
+    """Whether the customer still permits it, and where they are reached (`pipeline.sinks.permission`)."""
+
+    def recipient(self, effect: Deliverable) -> Recipient:
+        """Whom it is for. Raises NotPermittedError, NotYetError, Unavailable."""
 
     def close(self) -> None:
         """Let go."""
@@ -143,14 +147,14 @@ class Chooser:
         if self._intake.is_revoked(effect.id):
             return self._steps.next(delivery, "SKIPPED", "revoked")
         try:
-            reason = self._last_look.refusal(effect)
+            request = self._destination.render(effect, self._last_look.recipient(effect))
+        except NotPermittedError as problem:
+            return self._steps.next(delivery, "SKIPPED", str(problem))
+        except UnreachableError as problem:
+            return self._steps.next(delivery, "SKIPPED", f"unreachable: {problem}")
         except NotYetError as problem:
             wait_ms = min(max(NOT_YET_MS[0], now - delivery.first_at), NOT_YET_MS[1])
             return self._steps.next(delivery, "RETRY", str(problem), next_at=now + wait_ms)
-        if reason:
-            return self._steps.next(delivery, "SKIPPED", reason)
-        try:
-            request = self._destination.render(effect)
         except ValueError as problem:
             return self._steps.next(delivery, "FAILED", f"unrenderable: {problem}")
         claim = self._steps.next(delivery, "CLAIMED")

@@ -6,10 +6,12 @@ no clock and no retry: `pipeline.sinks.deliver` claims before it sends, records 
 """
 
 import re
+from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from pipeline.core.customer.reach import Reach
 from pipeline.core.effects import NEXT_VISIT, Message, Task, Voucher
 
 ON_SITE = frozenset({"site", NEXT_VISIT})
@@ -23,11 +25,16 @@ Request = TypeVar("Request")
 class Sent(msgspec.Struct, frozen=True):
     """It was acted on."""
 
+    gone: tuple[str, ...] = ()
+    """Addresses that turned out to be no more on the way, by name (`pipeline.core.identifiers.address_name`)."""
+
 
 class Rejected(msgspec.Struct, frozen=True):
     """It was not, and never will be: this one effect is wrong for this destination."""
 
     reason: str
+    gone: tuple[str, ...] = ()
+    """As of `Sent`."""
 
 
 class Later(msgspec.Struct, frozen=True):
@@ -47,6 +54,24 @@ class Unknown(msgspec.Struct, frozen=True):
 Outcome = Sent | Rejected | Later | Unknown
 
 
+class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom it is for, as the store knows them in the moment of acting."""
+
+    customer: str
+    """Their subject key; of a browser that was handed over: its person's."""
+    purpose: str = "marketing"
+    """What the campaign contacts them for."""
+    traits: Mapping[str, str] = {}
+    """What they said of themselves, with proof."""
+    reach: Reach = Reach()
+    profiled: bool = True
+    """Whether they have not objected to being watched: else no mail tells whether it was opened."""
+
+
+class UnreachableError(Exception):
+    """The customer has no address this destination could send to; the text says what is missing."""
+
+
 class Destination(Protocol[Request]):
     """Where effects go. `send` and `withdraw` may be called from several threads at once."""
 
@@ -55,9 +80,9 @@ class Destination(Protocol[Request]):
     at_once: int
     """So many are acted on at the same time, at most."""
 
-    def render(self, effect: Deliverable) -> Request:
+    def render(self, effect: Deliverable, recipient: Recipient, /) -> Request:
         """What is to be done, with the effect's id in it; pure. Raises ValueError if that cannot be said: the effect
-        fails for good."""
+        fails for good; UnreachableError if there is nowhere to send it: it is left."""
 
     def send(self, request: Request) -> Outcome:
         """Do it; blocks for a bounded time. What it raises is an outcome that nobody knows."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.sinks.destination import Deliverable, Later, Outcome, Sent, as_json, checked_id
+from pipeline.sinks.destination import Deliverable, Later, Outcome, Recipient, Sent, as_json, checked_id
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class Outbox:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def render(self, effect: Deliverable) -> Document:
+    def render(self, effect: Deliverable, _recipient: Recipient) -> Document:
         """The effect as a file. Raises ValueError if its id can't be a file's name."""
         return Document(_file_name(effect.id), msgspec.json.format(as_json(effect), indent=2) + b"\n")
 

@@ -12,12 +12,13 @@ from pipeline.core.customer.profile import Profile
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign
 from pipeline.erased import ErasureGuard
-from pipeline.sinks.choosing import NotYetError
-from pipeline.sinks.destination import Deliverable, channel_of
+from pipeline.sinks.choosing import NotPermittedError, NotYetError
+from pipeline.sinks.destination import Deliverable, Recipient, channel_of
 from pipeline.sinks.steps import FORGOTTEN
 
 EVENTS = "events"
 MARKETING = "marketing"
+PROFILING = "profiling"
 MAX_WAITING = 10_000
 _rules = msgspec.msgpack.Decoder(ActiveRules)
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
@@ -34,18 +35,26 @@ class Permission:
         self._stored_rules = b""
         self._purposes: dict[str, str] = {}
 
-    def refusal(self, effect: Deliverable) -> str:
-        """Why the customer must not be contacted any more; "": they may. Raises NotYetError while the store has not
-        come to the decision yet (it is being rebuilt), Unavailable."""
+    def recipient(self, effect: Deliverable) -> Recipient:
+        """The customer, who may still be contacted. Raises NotPermittedError if not, NotYetError while the store has
+        not come to the decision yet (it is being rebuilt), Unavailable."""
         if self._erased.hides(self._reader, effect.customer):
-            return FORGOTTEN
+            raise NotPermittedError(FORGOTTEN)
         profile = self._current(effect)
         if profile is None:
-            return FORGOTTEN
+            raise NotPermittedError(FORGOTTEN)
         if profile.identity.owner:
             profile = self._profile(profile.identity.owner)[1] or profile
-        allowed = profile.consent.allows(channel_of(effect), self._purpose(effect.campaign))
-        return "consent withdrawn" if allowed is False else ""
+        channel, purpose = channel_of(effect), self._purpose(effect.campaign)
+        if profile.consent.allows(channel, purpose) is False:
+            raise NotPermittedError("consent withdrawn")
+        return Recipient(
+            customer=profile.key,
+            purpose=purpose,
+            traits=profile.identity.traits,
+            reach=profile.reach,
+            profiled=profile.consent.allows(channel, PROFILING) is not False,
+        )
 
     def close(self) -> None:
         """Let go."""

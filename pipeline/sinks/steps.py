@@ -71,7 +71,9 @@ class Steps:
             at=now,
         )
 
-    def next(self, last: Delivery, status: Status, reason: str = "", *, next_at: int = 0) -> Delivery:
+    def next(
+        self, last: Delivery, status: Status, reason: str = "", *, next_at: int = 0, gone: tuple[str, ...] = ()
+    ) -> Delivery:
         """What follows on `last`; a claim is another attempt. Of who is forgotten the ledger says no more either."""
         return msgspec.structs.replace(
             last,
@@ -79,6 +81,7 @@ class Steps:
             status=status,
             attempt=last.attempt + (status == "CLAIMED"),
             reason=reason[:REASON_CHARACTERS],
+            gone=" ".join(gone),
             next_at=next_at,
             deliverer=self._options.deliverer,
             at=self._clock(),
@@ -87,10 +90,10 @@ class Steps:
     def concluded(self, claim: Delivery, outcome: Outcome) -> Delivery:
         """What follows on a claim when its act has ended."""
         match outcome:
-            case Sent():
-                return self.next(claim, "SENT")
-            case Rejected(reason):
-                return self.next(claim, "FAILED", reason)
+            case Sent(gone):
+                return self.next(claim, "SENT", gone=gone)
+            case Rejected(reason, gone):
+                return self.next(claim, "FAILED", reason, gone=gone)
             case Unknown(reason) if not self._options.repeats:
                 return self.next(claim, "UNCERTAIN", reason)
         schedule = self._options.schedule
@@ -111,6 +114,7 @@ class Steps:
             channel=record.channel,
             outcome=_REPORTED[record.status],
             reason=record.reason,
+            gone=record.gone,
             source=self._options.source,
             received_at=record.at,
         )
@@ -118,4 +122,6 @@ class Steps:
 
 def asked_again(last: Delivery, by: str, now: int) -> Delivery:
     """What somebody puts into the ledger to have a delivery that ended tried once more: the schedule begins anew."""
-    return msgspec.structs.replace(last, status="REPLAY", reason="", first_at=now, next_at=now, deliverer=by, at=now)
+    return msgspec.structs.replace(
+        last, status="REPLAY", reason="", gone="", first_at=now, next_at=now, deliverer=by, at=now
+    )

@@ -21,7 +21,17 @@ import msgspec
 import urllib3
 from standardwebhooks import Webhook as Signer
 
-from pipeline.sinks.destination import Deliverable, Later, Outcome, Rejected, Sent, Unknown, as_json, checked_id
+from pipeline.sinks.destination import (
+    Deliverable,
+    Later,
+    Outcome,
+    Recipient,
+    Rejected,
+    Sent,
+    Unknown,
+    as_json,
+    checked_id,
+)
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
@@ -56,7 +66,7 @@ class Webhook:
         timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
         self._pool = urllib3.PoolManager(maxsize=self.at_once, timeout=timeout, retries=False)
 
-    def render(self, effect: Deliverable) -> Post:
+    def render(self, effect: Deliverable, _recipient: Recipient) -> Post:
         """The body: type, timestamp, data, as Standard Webhooks recommends. Raises ValueError for an id that can't be
         a header."""
         kind = type(effect).__name__.lower()

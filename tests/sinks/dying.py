@@ -23,7 +23,7 @@ from pipeline.codec import Codec
 from pipeline.core.deliveries import DELIVERIES, Delivery
 from pipeline.observe import DeliverMeasures, new_registry
 from pipeline.sinks.deliver import Deliverer
-from pipeline.sinks.destination import Outcome
+from pipeline.sinks.destination import Outcome, Recipient
 from pipeline.sinks.intake import Intake
 from pipeline.sinks.pacing import Schedule
 from pipeline.sinks.steps import Options
@@ -98,8 +98,8 @@ class DyingWebhook(Webhook):
 class Anybody:
     """Permits everything."""
 
-    def refusal(self, _effect: Any) -> str:
-        return ""
+    def recipient(self, effect: Any) -> Recipient:
+        return Recipient(customer=effect.customer)
 
     def close(self) -> None:
         pass

@@ -18,8 +18,9 @@ from pipeline.core.effects import Task
 from pipeline.sinks.destination import Deliverable, Later, Sent
 from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.webhook import Webhook
+from sinks.postbox import LINKS, Postbox
 from sinks.receiver import SECRET, Receiver
-from sinks.world import LATER, NOW, mail, message
+from sinks.world import ADA, LATER, NOW, mail, message
 
 
 class Seen(msgspec.Struct):
@@ -62,7 +63,21 @@ def webhook(_folder: Path) -> Iterator[Seen]:
         yield Seen(Webhook(receiver.url, SECRET, lambda: NOW), lambda: list(set(receiver.taken)), content, broken)
 
 
-DESTINATIONS = [outbox, webhook]
+@contextmanager
+def email(_folder: Path) -> Iterator[Seen]:
+    with Postbox() as postbox:
+
+        def ids() -> list[str]:
+            tokens = {each["Message-ID"].strip("<>").partition("@")[0] for each in postbox.mails}
+            return [LINKS.opened(token, "mail").effect_id for token in tokens]
+
+        # A mail is no list of fields: `tests/sinks/test_email.py` reads it.
+        yield Seen(postbox.email(lambda: NOW), ids, lambda _: {}, postbox.close)
+
+
+DESTINATIONS = [outbox, webhook, email]
+WHOLE = [outbox, webhook]
+"""Those that hand on all fields."""
 
 
 @pytest.fixture(params=DESTINATIONS, ids=lambda make: make.__name__)
@@ -78,9 +93,10 @@ TASK = Task(
 EFFECTS: list[Deliverable] = [mail(1), message(1, values='{"name":"Ada"}'), TASK]
 
 
+@pytest.mark.parametrize("seen", WHOLE, ids=lambda make: make.__name__, indirect=True)
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: type(effect).__name__)
 def test_what_is_sent_arrives_with_all_its_fields(seen: Seen, effect: Deliverable) -> None:
-    assert seen.destination.send(seen.destination.render(effect)) == Sent()
+    assert seen.destination.send(seen.destination.render(effect, ADA)) == Sent()
     assert seen.ids() == [effect.id]
     found = seen.content(effect.id)
     expected = msgspec.structs.asdict(effect)
@@ -89,20 +105,20 @@ def test_what_is_sent_arrives_with_all_its_fields(seen: Seen, effect: Deliverabl
 
 
 def test_rendering_is_pure(seen: Seen) -> None:
-    assert seen.destination.render(mail(1)) == seen.destination.render(mail(1))
+    assert seen.destination.render(mail(1), ADA) == seen.destination.render(mail(1), ADA)
     assert seen.ids() == []
 
 
 def test_the_same_again_is_the_same_for_whoever_receives_it(seen: Seen) -> None:
     for _ in range(3):
-        assert seen.destination.send(seen.destination.render(mail(1))) == Sent()
+        assert seen.destination.send(seen.destination.render(mail(1), ADA)) == Sent()
     assert seen.ids() == ["voucher-1"]
 
 
 def test_what_cannot_be_taken_now_is_said_to_be_tried_later(seen: Seen) -> None:
-    seen.destination.send(seen.destination.render(mail(1)))
+    seen.destination.send(seen.destination.render(mail(1), ADA))
     seen.breaks()
-    outcome = seen.destination.send(seen.destination.render(mail(2)))
+    outcome = seen.destination.send(seen.destination.render(mail(2), ADA))
     assert isinstance(outcome, Later)
     assert outcome.reason
 
@@ -110,13 +126,13 @@ def test_what_cannot_be_taken_now_is_said_to_be_tried_later(seen: Seen) -> None:
 @pytest.mark.parametrize("bad", ["", "../evil", "a/b", "a\nb", "x" * 200, "naïve"])
 def test_an_id_no_core_makes_is_refused(seen: Seen, bad: str) -> None:
     with pytest.raises(ValueError, match="the id of an effect"):
-        seen.destination.render(mail(1, id=bad))
+        seen.destination.render(mail(1, id=bad), ADA)
     with pytest.raises(ValueError, match="the id of an effect"):
         seen.destination.withdraw(bad)
 
 
 def test_taking_back_says_whether_it_could(seen: Seen) -> None:
-    seen.destination.send(seen.destination.render(mail(1)))
+    seen.destination.send(seen.destination.render(mail(1), ADA))
     was_there = seen.destination.withdraw("voucher-1")
     assert seen.ids() == ([] if was_there else ["voucher-1"])
     assert not seen.destination.withdraw("voucher-1")

@@ -15,7 +15,7 @@ from pipeline.core.customer.identity import Identity
 from pipeline.core.customer.profile import Profile
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign, Contact, DoVoucher, WhenLapsed
-from pipeline.sinks.choosing import NotYetError
+from pipeline.sinks.choosing import NotPermittedError, NotYetError
 from pipeline.sinks.permission import Permission
 from sinks.world import NOW, mail, message
 
@@ -52,7 +52,16 @@ class Store:
 
 
 def look(store: Store, effect: Any = None) -> str:
-    return Permission(store, CODEC).refusal(effect or mail(1))  # type: ignore[arg-type]
+    """Why not; "": permitted."""
+    return refusal(Permission(store, CODEC), effect or mail(1))  # type: ignore[arg-type]
+
+
+def refusal(permission: Permission, effect: Any) -> str:
+    try:
+        permission.recipient(effect)
+    except NotPermittedError as problem:
+        return str(problem)
+    return ""
 
 
 def customer(key: str = "u:ada", *, owner: str = "", at: int = NOW, **words: bool) -> Profile:
@@ -100,12 +109,12 @@ def test_a_store_that_has_not_come_to_the_decision_is_waited_for(offset: int | N
     store = Store(*known, offset=offset)
     permission = Permission(store, CODEC)  # type: ignore[arg-type]
     with pytest.raises(NotYetError):
-        permission.refusal(mail(1))
+        refusal(permission, mail(1))
     store.end = 200
     with pytest.raises(NotYetError):
-        permission.refusal(mail(1))
+        refusal(permission, mail(1))
     store.offset = 100
-    assert permission.refusal(mail(1)) == ("" if known else "forgotten"), "the end as it was then counts"
+    assert refusal(permission, mail(1)) == ("" if known else "forgotten"), "the end as it was then counts"
 
 
 def test_who_is_gone_when_the_store_has_come_so_far_was_forgotten() -> None:
@@ -117,5 +126,5 @@ def test_memory_of_what_is_waited_for_is_bounded(monkeypatch: pytest.MonkeyPatch
     permission = Permission(Store(offset=None), CODEC)  # type: ignore[arg-type]
     for number in range(20):
         with pytest.raises(NotYetError):
-            permission.refusal(mail(number))
+            refusal(permission, mail(number))
     assert len(permission._awaited) <= 3

@@ -18,7 +18,7 @@ from pipeline.sinks import webhook
 from pipeline.sinks.destination import Later, Outcome, Rejected, Sent, Unknown
 from pipeline.sinks.webhook import Webhook, outcome_of
 from sinks.receiver import SECRET, Receiver, Request
-from sinks.world import NOW, mail
+from sinks.world import ADA, NOW, mail
 
 VOUCHER = mail(1)
 
@@ -35,7 +35,7 @@ def now_ms() -> int:
 
 def send(url: str, clock: Callable[[], int] = lambda: NOW) -> Outcome:
     destination = Webhook(url, SECRET, clock)
-    return destination.send(destination.render(VOUCHER))
+    return destination.send(destination.render(VOUCHER, ADA))
 
 
 def verified(request: Request) -> bool:
@@ -78,7 +78,7 @@ def test_what_was_changed_on_the_way_is_not_verified(receiver: Receiver) -> None
 def test_while_a_secret_is_replaced_receivers_with_either_accept_it(receiver: Receiver) -> None:
     old = "whsec_" + base64.b64encode(b"the secret of last year, long").decode()
     destination = Webhook(receiver.url, f"{SECRET} {old}", now_ms)
-    destination.send(destination.render(VOUCHER))
+    destination.send(destination.render(VOUCHER, ADA))
     (request,) = receiver.requests
     for secret in (SECRET, old):
         standardwebhooks.Webhook(secret).verify(request.body, request.headers)

@@ -15,8 +15,9 @@ from pipeline.core.deliveries import DELIVERIES, Delivery
 from pipeline.core.effects import TOPIC_OF, Effect, Message
 from pipeline.core.events import EffectDelivered
 from pipeline.observe import DeliverMeasures, new_registry
+from pipeline.sinks.choosing import NotPermittedError
 from pipeline.sinks.deliver import Deliverer
-from pipeline.sinks.destination import Deliverable, Later, Outcome, Sent
+from pipeline.sinks.destination import Deliverable, Later, Outcome, Recipient, Sent
 from pipeline.sinks.intake import Intake
 from pipeline.sinks.pacing import Schedule
 from pipeline.sinks.steps import Options
@@ -25,6 +26,7 @@ NOW = 1_800_000_000_000
 LATER = NOW + 1_000_000_000
 QUICK = Schedule(first_ms=100, factor=2, longest_ms=1_000, give_up_ms=60_000)
 DEADLINE_SECONDS = 60.0
+ADA = Recipient(customer="u:ada", traits={"email": "ada@customers.example", "first_name": "Ada"})
 
 
 class Inline(Executor):
@@ -50,7 +52,7 @@ class Counting:
         self.acts: list[str] = []
         self.withdrawn: list[str] = []
 
-    def render(self, effect: Deliverable) -> str:
+    def render(self, effect: Deliverable, _recipient: Recipient) -> str:
         if effect.id.startswith("../"):
             raise ValueError("that is no id")
         return effect.id
@@ -67,10 +69,15 @@ class Counting:
 
 
 class Anybody:
-    """Permits everything but what `refuses` says."""
+    """Permits everything but what `refuses` says; all have the same address."""
 
     def __init__(self, refuses: Callable[[Deliverable], str] = lambda _: "") -> None:
-        self.refusal = refuses
+        self._refuses = refuses
+
+    def recipient(self, effect: Deliverable) -> Recipient:
+        if reason := self._refuses(effect):
+            raise NotPermittedError(reason)
+        return ADA
 
     def close(self) -> None:
         pass

@@ -28,6 +28,7 @@ from pipeline.core.customer import (
     lifecycle,
     pending,
     purchases,
+    reach,
     regulars,
     vouchers,
 )
@@ -67,6 +68,7 @@ FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
     ("chat", chat.HEARS, chat.step),
     ("decisions", decisions.HEARS, decisions.step),
     ("vouchers", vouchers.HEARS, vouchers.step),
+    ("reach", reach.HEARS, reach.step),
 )
 """The slice each owns ("": none), what it hears, and in which order: it sees the slices and notes of those before."""
 

@@ -37,6 +37,8 @@ MAX_SOURCE_CHARACTERS = 100
 MAX_QUANTITY = 1_000_000
 LOOKED_AT = frozenset({"Product Viewed", "Product Clicked", "Product Added"})
 """Events that show an interest in the product's category."""
+MAIL_REPORTS = frozenset({"Email Delivered", "Email Opened", "Email Bounced", "Email Marked as Spam"})
+"""What mail servers and mail programs say by themselves: nobody visited anything."""
 
 HEARS: frozenset[type] = frozenset({*TRACKED, ProfileClaimed, HandedOver})
 
@@ -99,6 +101,8 @@ def step(
     """The slice after `event`."""
     activity = profile.activity
     if isinstance(event, Tracked):
+        if isinstance(event, Clickstream) and event.event in MAIL_REPORTS:
+            return activity, _NOTHING
         activity = _counted(activity, event, profile.believes(event.trust))
         if isinstance(event, Clickstream):
             return _looked(activity, event, profile.purchases.last_at), _NOTHING

@@ -1,0 +1,84 @@
+"""Templates of what is sent: NAME.txt and NAME.html in the shop's folder, else the shipped ones beside this module.
+
+The first line of NAME.txt is `Subject: …`, then a blank line, then the text. Jinja2 in its sandbox: HTML is escaped,
+a name that is not given is an error, nothing of the program can be reached. Pure, but for the files themselves.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+SHIPPED = Path(__file__).parent / "templates"
+SUBJECT = "Subject:"
+_ZERO_DECIMALS = frozenset(
+    {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "XAF"}
+)
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What a template comes to."""
+
+    subject: str
+    text: str
+    html: str
+    """"" if the template has text only."""
+
+
+class Templates:
+    """Thread-safe."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """folder: the shop's own templates, before the shipped ones."""
+        places = [FileSystemLoader(each) for each in (folder, SHIPPED) if each is not None]
+        self._plain = self._environment(places, autoescape=False)
+        self._html = self._environment(places, autoescape=True)
+
+    def write(self, names: Sequence[str], values: Mapping[str, Any]) -> Written:
+        """The first of these templates there is. Raises ValueError for a template that is missing or fails."""
+        try:
+            name, text = self._first(names)
+            head, _, body = text.render(values).lstrip().partition("\n")
+            if not head.startswith(SUBJECT):
+                raise ValueError(f"{name}.txt begins with {head[:40]!r}: expected `{SUBJECT} …`")
+            html = self._optional(name)
+            page = html.render(values) if html is not None else ""
+        except (TemplateError, TypeError, ArithmeticError) as problem:
+            raise ValueError(f"template {names[0]}: {problem}") from problem
+        return Written(" ".join(head.removeprefix(SUBJECT).split()), body.strip() + "\n", page)
+
+    def _first(self, names: Sequence[str]) -> tuple[str, Template]:
+        for name in names:
+            try:
+                return name, self._plain.get_template(f"{name}.txt")
+            except TemplateNotFound:
+                continue
+        raise ValueError(f"there is no template {' or '.join(f'{name}.txt' for name in names)}")
+
+    def _optional(self, name: str) -> Template | None:
+        try:
+            return self._html.get_template(f"{name}.html")
+        except TemplateNotFound:
+            return None
+
+    @staticmethod
+    def _environment(places: Sequence[FileSystemLoader], *, autoescape: bool) -> ImmutableSandboxedEnvironment:
+        environment = ImmutableSandboxedEnvironment(
+            loader=ChoiceLoader(places),
+            autoescape=autoescape,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters["money"] = money
+        return environment
+
+
+def money(cents: int, currency: str) -> str:
+    """`1250`, `EUR` → `12.50 EUR`; currencies without a smaller unit (ISO 4217) as they are."""
+    if currency in _ZERO_DECIMALS:
+        return f"{cents:,} {currency}"
+    return f"{cents / 100:,.2f} {currency}"

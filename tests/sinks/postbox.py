@@ -1,0 +1,89 @@
+"""A mail server of this machine that keeps what it is given, and refuses what it is told to. No assertions."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+from aiosmtpd.smtp import SMTP
+
+from pipeline.links import Links
+from pipeline.sinks.email import Email, Letterhead, Server
+from pipeline.sinks.writing import Templates
+
+LINKS = Links(b"a secret of the tests")
+HEAD = Letterhead(
+    sender="Example Shop <hello@shop.example>",
+    reply_to="service@shop.example",
+    links_url="https://hello.shop.example",
+    shop_url="https://shop.example/",
+)
+OK = "250 OK"
+HANG_UP = ""
+
+
+class Postbox:
+    """Listens on a free port. `says` answers at each stage (`RCPT`, `DATA`); `HANG_UP` cuts the line."""
+
+    def __init__(self, says: Callable[[str], str] = lambda _: OK) -> None:
+        self.says = says
+        self.mails: list[EmailMessage] = []
+        self.raw: list[bytes] = []
+        self.sessions = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        self.port: int = self._server.sockets[0].getsockname()[1]
+
+    async def _listen(self) -> asyncio.Server:
+        return await self._loop.create_server(lambda: SMTP(self, hostname="mx.test", loop=self._loop), "127.0.0.1", 0)
+
+    def email(self, clock: Callable[[], int], head: Letterhead = HEAD, templates: Templates | None = None) -> Email:
+        """A destination that hands mails in here."""
+        server = Server(host="127.0.0.1", port=self.port, tls="none")
+        return Email(server, head, templates or Templates(), LINKS, clock)
+
+    async def handle_EHLO(self, _server: SMTP, session: Any, _envelope: Any, hostname: str) -> str:  # noqa: N802
+        session.host_name = hostname
+        self.sessions += 1
+        return "250 HELP"
+
+    async def handle_RCPT(self, server: SMTP, _s: Any, envelope: Any, address: str, _options: list[str]) -> str:  # noqa: N802
+        said = self._said(server, "RCPT")
+        if said == OK:
+            envelope.rcpt_tos.append(address)
+        return said
+
+    async def handle_DATA(self, server: SMTP, _session: Any, envelope: Any) -> str:  # noqa: N802
+        said = self._said(server, "DATA")
+        if said == OK:
+            self.raw.append(envelope.content)
+            self.mails.append(message_from_bytes(envelope.content, policy=default))  # type: ignore[arg-type]
+        return said
+
+    def _said(self, server: SMTP, stage: str) -> str:
+        said = self.says(stage)
+        if said == HANG_UP:
+            assert server.transport is not None
+            server.transport.abort()
+            return "421 gone"
+        return said
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._server.close)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+
+    def __enter__(self) -> Postbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
