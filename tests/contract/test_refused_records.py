@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from pipeline.backends.contract import NewRecord, RecordsRefused
-from pipeline.backends.kafka_redis import KafkaRedis
+from pipeline.backends.kafka_redis import KafkaRedis, cluster
 from pipeline.codec import Codec
 from pipeline.core.effects import DeadLetter
 from pipeline.core.events import Clickstream
@@ -79,6 +80,32 @@ def test_the_refused_records_are_named_and_nothing_is_published(
         assert [record.value for record in found] == [value]
     for part in (reader, log, store, appender):
         part.close()
+
+
+class Refused(Producer):
+    """Asked to end its transaction when the broker has refused a record, and before that was reported."""
+
+    def send_offsets_to_transaction(self, *args: Any) -> None:
+        while True:
+            super().send_offsets_to_transaction(*args)
+
+
+def test_the_record_is_named_also_when_the_transaction_fails_before_its_report(
+    open_kafka: Open, kafka: KafkaServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "Producer", Refused)
+    shop = open_kafka()
+    shop.ensure_topics()
+    too_small(kafka, f"{prefix}dead-letters")
+    log, store = shop.worker()
+    wait_for_assignment(log)
+    log.seek(0, 0)
+    token = log.poll(1, 0.1).token
+    with pytest.raises(RecordsRefused) as refusal:
+        log.publish([NewRecord("dead-letters", b"u:1", b"?" * 1_000)], {0: 0}, token)
+    assert list(refusal.value.refused) == [0]
+    log.close()
+    store.close()
 
 
 def test_a_worker_stops_the_one_partition_until_dead_letters_can_be_written(

@@ -36,6 +36,7 @@ _REFUSALS = (
 )
 """What a broker says of a record that it will not take while it takes others."""
 _BACK_PRESSURE_SECONDS = 0.1
+_REPORT_SECONDS = 5.0
 _NO_GENERATION = b"\xff\xff\xff\xff"
 _GENERATION = slice(7, 11)
 """Where librdkafka's group metadata ("CGMDv2:", generation, group, member) has the generation."""
@@ -78,6 +79,7 @@ class Transactions:
         try:
             self._transact(self._open(), records, offsets, token, refused)
         except KafkaException as error:
+            self._hear_which(error, refused)
             self.drop()
             if refused:
                 first, reason = next(iter(refused.items()))
@@ -135,6 +137,14 @@ class Transactions:
         if offsets:
             producer.send_offsets_to_transaction(list(offsets), token, _left(deadline))
         producer.commit_transaction(_left(deadline))
+
+    def _hear_which(self, error: KafkaException, refused: dict[int, KafkaError]) -> None:
+        """A refused record fails its transaction a moment before it is reported itself: wait for that."""
+        inner, deadline = error_of(error), time.monotonic() + _REPORT_SECONDS
+        while inner is not None and inner.code() in _REFUSALS and not refused and time.monotonic() < deadline:
+            if self._producer is None:
+                return
+            self._producer.poll(_BACK_PRESSURE_SECONDS)
 
     def _open(self) -> Producer:
         if self._producer is None:
