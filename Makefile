@@ -17,6 +17,8 @@ BENCHES := engines
 
 ARGS ?=
 PYTEST_ARGS ?=
+# Most tests wait for a server most of the time: two processes use two cores well. 0: in this one (for --pdb).
+PROCESSES ?= 2
 LOCK_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -32,7 +34,8 @@ demo: setup ## run the demonstration: make demo ARGS="--help"
 	@$(BIN)/rapport demo $(ARGS)
 
 test: lint bootstrap ## check and test everything (gets Kafka, Redis and a browser where they are missing)
-	@$(BIN)/coverage run --branch --source=pipeline/core -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder \
+		--cov=pipeline/core --cov-branch --cov-report= $(PYTEST_ARGS)
 	@$(BIN)/coverage report --fail-under=100 --show-missing --skip-covered
 
 prove: bootstrap ## break everything on purpose and compare: make prove ARGS="--seconds 900 --faults 200 --seed 7"

@@ -31,7 +31,7 @@ TIMES = st.integers(0, 4_102_444_800_000)
 """Until the year 2100: the reference reader makes dates of them, and its dates end somewhere."""
 PARTS = {"Product": Product, "ConsentChange": ConsentChange}
 AVRO_OF = {str: "string", int: "long", bool: "boolean", bytes: "bytes"}
-LONGEST_SECONDS = 5
+LONGEST_SECONDS = 60
 
 
 @cache

@@ -29,12 +29,12 @@ RAPPORT = Path(sys.executable).with_name("rapport")
 ROOT = Path(__file__).resolve().parents[2]
 CAMPAIGNS = ROOT / "campaigns"
 ADDRESS = re.compile(r"http://[^\s/]+")
-STOP_SECONDS = 10.0
+STOP_SECONDS = 60.0
 
 Found = TypeVar("Found")
 
 
-def until(condition: Callable[[], Found], seconds: float = 20.0) -> Found:
+def until(condition: Callable[[], Found], seconds: float = 60.0) -> Found:
     """What the condition gives as soon as it holds; AssertionError if it doesn't in time."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -113,7 +113,7 @@ class Role(ServerProcess):
 
 def ask(url: str, method: str, path: str, body: Any = None, key: str = "", **headers: str) -> Reply:
     """One HTTP request; a body is sent as JSON, a key as Basic. Raises OSError."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     sent = {"Content-Type": "application/json", **headers}
     if key:
         sent["Authorization"] = "Basic " + base64.b64encode(f"{key}:".encode()).decode()

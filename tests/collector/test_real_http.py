@@ -16,6 +16,7 @@ import uvicorn
 from collector.harness import BROWSER_KEY, Door, basic
 from pipeline.edge.connection import BoundedConnection
 
+PATIENCE_SECONDS = 60
 CLICK = b'{"event":"E","anonymousId":"a"}'
 AUTHORISATION = f"Authorization: {basic(BROWSER_KEY)}\r\n".encode()
 LINE = b"POST /v1/track HTTP/1.1\r\n"
@@ -37,7 +38,7 @@ class Running:
 
     def send(self, data: bytes, then_close: bool = False) -> bytes:
         """What comes back on a connection of its own until it is closed, or nothing has come for a while."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS) as connection:
             with contextlib.suppress(ConnectionError):
                 connection.sendall(data)
                 if then_close:
@@ -90,7 +91,7 @@ def chunked(*chunks: bytes) -> bytes:
 
 
 def test_good_requests_on_one_connection(collector: Running) -> None:
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS) as connection:
         for _ in range(3):
             connection.sendall(GOOD)
             assert status(_received(connection)) == 200
@@ -217,7 +218,7 @@ def test_a_body_a_little_too_large_gets_its_answer(collector: Running) -> None:
 )
 @pytest.mark.parametrize("after", [b"", GOOD], ids=["first request", "second request"])
 def test_a_head_that_does_not_come_is_cut_off(collector: Running, after: bytes, head: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS) as connection:
         if after:
             connection.sendall(after)
             assert status(_received(connection)) == 200
@@ -234,7 +235,7 @@ def test_a_head_without_end_is_cut_off(collector: Running) -> None:
 
 
 def test_a_head_within_bounds_may_come_in_pieces(collector: Running) -> None:
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS) as connection:
         for at in range(0, len(GOOD), 7):
             connection.sendall(GOOD[at : at + 7])
         assert status(_received(connection)) == 200
@@ -243,7 +244,8 @@ def test_a_head_within_bounds_may_come_in_pieces(collector: Running) -> None:
 def test_idle_connections_and_slow_bodies_do_not_keep_others_waiting(collector: Running) -> None:
     with contextlib.ExitStack() as opened:
         for number in range(200):
-            connection = opened.enter_context(socket.create_connection(("127.0.0.1", collector.port), timeout=5))
+            connection = socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS)
+            opened.enter_context(connection)
             connection.sendall(b"" if number % 2 else request(b"Content-Length: 1000\r\n", b"{"))
         assert collector.good_request_succeeds()
     assert collector.good_request_succeeds()
@@ -253,13 +255,13 @@ def test_a_slow_log_is_waited_for_longer_than_a_head(collector: Running) -> None
     log = collector.door.log
     log.confirm = "later"
     try:
-        with socket.create_connection(("127.0.0.1", collector.port), timeout=5) as connection:
+        with socket.create_connection(("127.0.0.1", collector.port), timeout=PATIENCE_SECONDS) as connection:
             connection.sendall(GOOD)
             connection.settimeout(ImpatientConnection.head_seconds * 2)
             with pytest.raises(TimeoutError):
                 connection.recv(1)
             log.release()
-            connection.settimeout(5)
+            connection.settimeout(PATIENCE_SECONDS)
             assert status(_received(connection)) == 200
     finally:
         log.confirm = "at once"

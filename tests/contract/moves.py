@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pipeline.backends.contract import Change, LogRecord, NewRecord, WorkerLog
 
 PARTITIONS = 4
-DEADLINE_SECONDS = 40.0
+DEADLINE_SECONDS = 90.0
 
 
 def until(what: str, condition: Callable[[], bool]) -> None:

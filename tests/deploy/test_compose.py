@@ -29,7 +29,7 @@ RAPPORT = [sys.executable, "-m", "pipeline"]
 ROLES = ("collect", "serve", "work", "deliver", "relay")
 PORTS = {"collect": 8080, "serve": 8081, "work": 9101, "deliver": 9102, "relay": 9103}
 SECRETS = ("RAPPORT_WRITE_KEY", "RAPPORT_SERVER_KEY", "RAPPORT_IDENTITY_SECRET", "RAPPORT_CODE_SECRET")
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 POLL_SECONDS = 0.05
 
 

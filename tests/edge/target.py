@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from cli.home import Home, Reply, Role, ask
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 90
 
 
 @dataclass

@@ -16,7 +16,7 @@ import uvicorn
 
 from pipeline.edge.connection import BoundedConnection
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 90
 LARGE = 8_000_000
 """More than the buffers of two sockets hold."""
 

@@ -86,7 +86,7 @@ class Shop:
     @contextlib.contextmanager
     def stream(self, token: str) -> Iterator[Iterator[str]]:
         """The lines of a site stream as they come; the first is its greeting."""
-        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=20)
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.url).netloc, timeout=60)
         with contextlib.closing(connection):
             connection.request("GET", f"/v1/stream?token={urllib.parse.quote(token)}")
             answer = connection.getresponse()

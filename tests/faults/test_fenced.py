@@ -16,7 +16,7 @@ from faults.rig import PATIENCE_SECONDS, dying_worker, until
 from pipeline.processors.measures import Unmeasured
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("gap", [GAPS[0], GAPS[2], GAPS[3]])
 def test_a_worker_frozen_past_its_session_wakes_up_as_a_zombie_and_publishes_nothing(
     gap: str, open_rig: OpenRig

@@ -9,7 +9,7 @@ from faults.dying_worker import GAPS
 from faults.rig import PATIENCE_SECONDS, dying_worker, until
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_killed_in_each_gap_and_everything_is_decided_once(open_rig: OpenRig) -> None:
     """One shop, one worker after the other, each killed elsewhere; each also recovers from the one before it."""
     rig = open_rig()

@@ -108,7 +108,7 @@ def until_carried(kafka: KafkaServer, prefix: str, expected: int) -> None:
         assert time.monotonic() < deadline, f"{expected} records were not carried in {DEADLINE_SECONDS:g} s"
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_killed_between_producing_and_committing(kafka: KafkaServer, prefix: str) -> None:
     expected = write_inputs(kafka, prefix)
     first = relay_process(kafka, prefix, dies_at_commit=1)
@@ -169,7 +169,7 @@ def test_commits_of_unknown_outcome(kafka: KafkaServer, prefix: str) -> None:
     assert len(committed(kafka, prefix + "dead-letters")) == 1
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_two_at_once(kafka: KafkaServer, prefix: str) -> None:
     """They share the partitions, and the second takes over what the first gives up when it is told to end."""
     expected = write_inputs(kafka, prefix)

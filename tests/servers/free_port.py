@@ -13,11 +13,12 @@ LOWEST = 15_000
 HIGHEST = 32_000
 ATTEMPTS = 200
 
-_handed_out: set[int] = set()
+_reserved: list[socket.socket] = []
+"""Held until this process ends, then the kernel lets go of them."""
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that was free a moment ago and that this process never got before.
+    """Return a TCP port of 127.0.0.1 that was free a moment ago and that no test process of this machine has got.
 
     Raises OSError when none of `ATTEMPTS` random ports was free.
     """
@@ -25,10 +26,22 @@ def free_port() -> int:
     dice = random.SystemRandom()
     for _ in range(ATTEMPTS):
         port = dice.randrange(LOWEST, HIGHEST)
-        if port not in _handed_out and _is_free(port):
-            _handed_out.add(port)
+        if _is_free(port) and _reserve(port):
             return port
     raise OSError(f"no free port of 127.0.0.1 between {LOWEST} and {HIGHEST} in {ATTEMPTS} attempts")
+
+
+def _reserve(port: int) -> bool:
+    """Say whether the port is ours now: other tests run at the same time, and may ask before our server listens or
+    while it is down. A name of Linux's abstract sockets belongs to one process and leaves nothing behind."""
+    holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        holder.bind(f"\0rapport-tests-port-{port}")
+    except OSError:
+        holder.close()
+        return False
+    _reserved.append(holder)
+    return True
 
 
 def _is_free(port: int) -> bool:

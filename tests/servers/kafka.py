@@ -19,8 +19,8 @@ from .free_port import free_port
 from .process import ServerFailedError, ServerProcess
 
 HEAP = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC")
-FORMAT_SECONDS = 60.0
-ADMIN_SECONDS = 20.0
+FORMAT_SECONDS = 180.0
+ADMIN_SECONDS = 60.0
 
 
 class KafkaServer(ServerProcess):

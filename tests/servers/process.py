@@ -35,7 +35,7 @@ class ServerProcess(ABC):
     """
 
     name: str
-    start_seconds = 60.0
+    start_seconds = 180.0
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix=f"rapport-{self.name}-"))

@@ -132,7 +132,7 @@ class StandIn:
         taken = [e for a in list(self.arrivals) if a.status == 200 for e in a.events()]
         return [e for e in taken if name is None or name in (e.get("event"), e.get("type"))]
 
-    def wait_until(self, condition: Callable[[], Any], seconds: float = 15) -> Any:
+    def wait_until(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
         """Wait for what arrives; the condition is looked at again after each request, not on a clock."""
         with self._changed:
             if not self._changed.wait_for(condition, seconds):

@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 
 from web.stand_in import SEGMENT_BROWSER
 
-SOON_MS = 5_000  # a fraction of a second where nothing else runs
 COFFEES = ("Morning Blend", "Sidamo Light Roast", "Espresso Nero", "Evening Decaf")
 
 
@@ -98,7 +97,7 @@ def test_who_hesitates_is_asked_in_the_page(visitor: Page) -> None:
     with stream_opened(visitor):
         look_at(visitor, COFFEES[2])
     dialog = visitor.get_by_role("dialog", name="Do you need help choosing?")
-    expect(dialog).to_be_visible(timeout=SOON_MS)
+    expect(dialog).to_be_visible()
     dialog.get_by_role("button", name="No, thanks").click()
     with stream_opened(visitor):
         look_at(visitor, COFFEES[3])
@@ -116,7 +115,7 @@ def test_the_fifth_order_brings_a_voucher_to_its_customer_alone(browser: Browser
         order(page, shop_url, 4)
         expect(banner(page)).to_have_count(0)
         order(page, shop_url)
-        expect(banner(page)).to_be_visible(timeout=SOON_MS)
+        expect(banner(page)).to_be_visible()
         expect(banner(page)).to_contain_text("cannot be redeemed")
         # What the stranger is told of the same moment: only what he does himself.
         for name in COFFEES[:3]:
@@ -132,7 +131,7 @@ def test_a_voucher_waits_for_who_comes_back(page: Page, shop_url: str) -> None:
     order(page, shop_url, 5)
     page.goto("about:blank")
     page.goto(shop_url)
-    expect(banner(page)).to_be_visible(timeout=SOON_MS)
+    expect(banner(page)).to_be_visible()
     code = banner(page).locator("code").inner_text()
     page.get_by_role("button", name="Close").click()
     page.goto(f"{shop_url}product.html?id=c-01")
