@@ -13,6 +13,8 @@ from typing import Any, cast
 
 LEAST, GREATEST = -(2**63), 2**63 - 1
 _KEPT_LONGS = 8_192
+_CONTINUED = sum(0x80 << 7 * place for place in range(5))
+"""The marks of the first five bytes of six: more follows."""
 
 
 class Malformed(Exception):
@@ -147,19 +149,18 @@ class _Source:
     def reader(self, schema: Mapping[str, Any], structs: Mapping[str, type]) -> str:
         """Adds the function that reads this record; its name."""
         name = f"read_{_identifier(schema['name'])}"
+        struct = structs[schema["name"]]
+        # By position costs a quarter of what names cost; a struct may want names, or have another order.
+        by_place = getattr(struct, "__match_args__", ()) == tuple(field["name"] for field in schema["fields"])
         lines, given = [f"def {name}(data, at):"], []
         for field in schema["fields"]:
             variable = f"field_{_identifier(field['name'])}"
-            given.append(f"{field['name']}={variable}")
+            given.append(variable if by_place else f"{field['name']}={variable}")
             kind = _kind(field["type"])
             if kind in ("string", "bytes"):
                 lines += _reading_text(variable, as_text=kind == "string")
             elif kind == "long":
-                lines += [
-                    " n = data[at]",
-                    f" if n < 128: {variable} = n >> 1 ^ -(n & 1); at += 1",
-                    f" else: {variable}, at = read_long(data, at)",
-                ]
+                lines += _reading_number(variable)
             elif kind == "boolean":
                 lines += [f" {variable} = data[at] == 1", " at += 1"]
             elif kind == "enum":
@@ -171,7 +172,7 @@ class _Source:
                 ]
             else:
                 lines += _reading_items(variable, self.reader(field["type"]["items"], structs))
-        lines.append(f" return {self._constant(structs[schema['name']])}({', '.join(given)}), at")
+        lines.append(f" return {self._constant(struct)}({', '.join(given)}), at")
         self._functions += lines
         return name
 
@@ -190,6 +191,23 @@ def _reading_text(variable: str, *, as_text: bool) -> list[str]:
         "  if n & 1 or n > 127: n, at = read_size(data, at - 1)",
         "  else: n >>= 1",
         f"  {variable} = data[at:at + n]{'.decode()' if as_text else ''}; at += n",
+    ]
+
+
+def _reading_number(variable: str) -> list[str]:
+    """Most numbers are small or a moment in this century, epoch ms, which takes six bytes."""
+    return [
+        " n = data[at]",
+        f" if n < 128: {variable} = n >> 1 ^ -(n & 1); at += 1",
+        " else:",
+        "  six = data[at:at + 6]",
+        "  if len(six) == 6 and six[5] < 128 <= six[4]:",
+        "   n, b, c, d, e, f = six",
+        "   if b > 127 and c > 127 and d > 127:",
+        f"    n += (b << 7) + (c << 14) + (d << 21) + (e << 28) + (f << 35) - {_CONTINUED}",
+        f"    {variable} = n >> 1 ^ -(n & 1); at += 6",
+        f"   else: {variable}, at = read_long(data, at)",
+        f"  else: {variable}, at = read_long(data, at)",
     ]
 
 

@@ -106,6 +106,8 @@ class Change(msgspec.Struct):
     """None: forget the subject."""
     timers: dict[str, int]
     """By key, the subject's one timer; 0: none."""
+    unmoved: Collection[str] = ()
+    """Those of `subjects` that the store has already, with this very timer: it may spare itself all but the state."""
 
 
 class Rewrite(msgspec.Struct):

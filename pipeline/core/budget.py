@@ -28,7 +28,7 @@ _NOTHING: tuple[()] = ()
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
-class Reservation(msgspec.Struct, frozen=True, array_like=True):
+class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A voucher that was asked for, and what became of it is not known yet."""
 
     customer: str
@@ -37,7 +37,7 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True):
     """When it was granted, or began to wait, epoch ms."""
 
 
-class BudgetState(msgspec.Struct, frozen=True, array_like=True):
+class BudgetState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a campaign has given away. An id is known only while it is open: a customer asks once, and not again."""
 
     key: str

@@ -33,7 +33,7 @@ PREFIX = "e:"
 _HASH_BYTES = 16
 
 
-class Tombstone(msgspec.Struct, frozen=True, array_like=True):
+class Tombstone(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All that stays of somebody who was erased."""
 
     request_id: str

@@ -93,7 +93,7 @@ class LapseModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require_within("cycle_cv_max", self.cycle_cv_max, 0.0, 1.0)
 
 
-class PurchaseHistory(msgspec.Struct, frozen=True, array_like=True):
+class PurchaseHistory(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All the score needs to know about one customer, in constant space: seven whole numbers.
 
     Gaps are whole days between UTC purchase days, so their sums are exact on every machine (a running mean

@@ -54,11 +54,13 @@ STAMPED = (
     RecordErased,
 )
 """Records whose `received_at` a role stamped by its own clock: only these move the partition's."""
+_IS_STAMPED = frozenset(STAMPED)
+_SPECIAL = frozenset({Heartbeat, ImportStarted, ImportEnded, CampaignsChanged, ModelChanged})
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
 _model = msgspec.json.Decoder(LapseModel)
 
 
-class PartitionState(msgspec.Struct, frozen=True, array_like=True):
+class PartitionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a partition remembers besides its subjects; commits with them."""
 
     clock: int = 0
@@ -84,7 +86,7 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True):
     """The clock stands where an import ended: nothing live has moved it since."""
 
 
-class ActiveRules(msgspec.Struct, frozen=True, array_like=True):
+class ActiveRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The versions in force in a partition, as they came in the log; commits with the subjects."""
 
     campaigns_version: int = 0
@@ -96,6 +98,18 @@ class ActiveRules(msgspec.Struct, frozen=True, array_like=True):
 
 def advance(state: PartitionState, event: Event) -> PartitionState:
     """The partition's state once `event` is reached: clock, import window, a sweep begun."""
+    kind = type(event)
+    if kind in _SPECIAL:
+        return _turned(state, event)
+    if not state.peopled and kind is not Tick and kind is not Continue:
+        state = msgspec.structs.replace(state, peopled=True)
+    if kind not in _IS_STAMPED:
+        return state
+    return _stamped(state, event.received_at, event.source)  # type: ignore[union-attr]  # what is stamped says by whom
+
+
+def _turned(state: PartitionState, event: Event) -> PartitionState:
+    """After a record that is no step of time."""
     match event:
         case Heartbeat():
             return msgspec.structs.replace(state, heartbeat_at=event.received_at, heartbeats=state.heartbeats + 1)
@@ -113,14 +127,13 @@ def advance(state: PartitionState, event: Event) -> PartitionState:
                 jump_to=0,
                 stands_at_history=state.stands_at_history or event.received_at > state.clock,
             )
-        case CampaignsChanged() | ModelChanged():
+        case _:
             return msgspec.structs.replace(state, sweep_after="") if state.peopled else state
-    if not state.peopled and not isinstance(event, Tick | Continue):
-        state = msgspec.structs.replace(state, peopled=True)
-    if not isinstance(event, STAMPED):
-        return state
-    at = event.received_at
-    if event.source.startswith(IMPORT_SOURCE):
+
+
+def _stamped(state: PartitionState, at: int, source: str) -> PartitionState:
+    """After a record that a role stamped by its own clock."""
+    if source.startswith(IMPORT_SOURCE):
         if not state.import_id or at <= state.import_clock:
             return state
         return msgspec.structs.replace(state, import_clock=at)
@@ -128,9 +141,9 @@ def advance(state: PartitionState, event: Event) -> PartitionState:
         return state
     if at <= state.clock + MAX_JUMP_MS or state.clock == 0:
         return _moved(state, at)
-    if state.jump_source and state.jump_source != event.source:
+    if state.jump_source and state.jump_source != source:
         return _moved(state, min(at, state.jump_to))
-    return msgspec.structs.replace(state, jump_source=event.source, jump_to=at)
+    return msgspec.structs.replace(state, jump_source=source, jump_to=at)
 
 
 def _moved(state: PartitionState, clock: int) -> PartitionState:
@@ -145,8 +158,9 @@ def salted(state: PartitionState, salt: bytes) -> PartitionState:
 def time_of(state: PartitionState, event: Event) -> int:
     """The record's own time: its `received_at`, but never beyond a clock that did not believe it."""
     at = event.received_at
-    if isinstance(event, STAMPED) and not event.source.startswith(IMPORT_SOURCE):
-        return min(at, state.clock)
+    if at > state.clock and type(event) in _IS_STAMPED:
+        source: str = event.source  # type: ignore[union-attr]  # what is stamped says by whom
+        return at if source.startswith(IMPORT_SOURCE) else state.clock
     return at
 
 

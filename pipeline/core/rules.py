@@ -169,6 +169,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     redeemable: bool = True
     """False while the public demo secret mints the codes."""
     presence: Presence = Presence()
+    cart_idle_ms: tuple[int, ...] = ()
+    """After how long a silence campaigns find a cart idle, the shortest first; filled in here."""
     by_kind: dict[type, list[tuple[Campaign, Any]]] = {}
     """The campaigns by the kind of their `when`; filled in here, so that who waits for one kind passes no other."""
 
@@ -177,6 +179,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         for campaign in self.campaigns:
             by_kind.setdefault(type(campaign.when), []).append((campaign, campaign.when))
         msgspec.structs.force_setattr(self, "by_kind", by_kind)
+        idle_ms = {when.cart_idle_minutes * 60_000 for _, when in self.waiting_for(WhenHesitating)} - {0}
+        msgspec.structs.force_setattr(self, "cart_idle_ms", tuple(sorted(idle_ms)))
 
     def waiting_for(self, kind: type[When]) -> Sequence[tuple[Campaign, When]]:
         """Each campaign whose `when` is of this kind, with it, in the order in which they are considered."""

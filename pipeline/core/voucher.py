@@ -30,7 +30,7 @@ FORGOTTEN_AFTER_MS = 730 * 86_400_000
 _NOTHING: tuple[()] = ()
 
 
-class VoucherState(msgspec.Struct, frozen=True, array_like=True):
+class VoucherState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The terms and the fate of one voucher."""
 
     key: str

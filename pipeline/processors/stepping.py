@@ -6,15 +6,15 @@ It reads the store only through the `load` it is given, and writes nothing: `cha
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, Protocol, cast, get_args
 
 import msgspec
 
 from pipeline.backends.contract import Change, Loaded, LogRecord
 from pipeline.codec import Codec, Undecodable
-from pipeline.core import bounds, erasure, subjects
+from pipeline.core import erasure, subjects
 from pipeline.core import partition as law
-from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Output
 from pipeline.core.erasure import Tombstone
 from pipeline.core.events import (
@@ -22,14 +22,9 @@ from pipeline.core.events import (
     Continue,
     Control,
     ErasureRequested,
-    Event,
-    EventForwarded,
-    Forwarded,
-    HandedOver,
     Heartbeat,
     Input,
     Internal,
-    ProfileHandedOver,
     RecordErased,
     RulesChanged,
     Stimulus,
@@ -37,6 +32,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.partition import ActiveRules, PartitionState
 from pipeline.core.rules import Rules
+from pipeline.processors.decoding import decoded, stimulus_of
 from pipeline.processors.erasing import Erasures
 from pipeline.processors.outbox import Cause, Outbox, dead_letter
 from pipeline.processors.timers import TimerQueue
@@ -46,6 +42,8 @@ log = logging.getLogger("rapport.worker")
 MAX_OWN_TIMERS = 1_000
 """A subject whose timers fire this often before one event does not come to rest: a defect, not a workload."""
 EVER = 2**53
+_CONTROLS = frozenset(get_args(Control))
+"""Asked of every record: a set answers at once, a union member by member."""
 
 
 class StoreMoved(Exception):
@@ -116,20 +114,24 @@ class PartitionRun:
         self._core = core
         self._rules = rules_of(active)
         self._subjects: dict[str, State | None] = {}
+        self._dues: dict[str, int] = {}
+        """When each of `_subjects` next waits for, as its state says."""
         self._dirty: dict[str, int] = {}
+        self._moved: set[str] = set()
+        """Those of `_dirty` whose row of the store is more than another state: new, forgotten, another timer."""
         self.timers = TimerQueue()
         self.erasures = Erasures(number)
 
     def step(self, records: Sequence[LogRecord], next_offset: int, codec: Codec, load: Load, outbox: Outbox) -> None:
         """Step all records of one batch. Raises StoreMoved, or Unavailable from the store."""
-        decoded = [_decoded(record, codec) for record in records]
+        events = [decoded(record, codec) for record in records]
         self.stirred = False
         keys = [record.key.decode("utf-8", "replace") for record in records if record.key]
         self._fetch(keys, load)
         if self.state.erasure_salt:
             absent = (key for key in keys if self._subjects[key] is None)
             self.erasures.fetch(absent, self.state.erasure_salt, load)
-        for record, event in zip(records, decoded, strict=True):
+        for record, event in zip(records, events, strict=True):
             if isinstance(event, str):
                 self.stirred = True
                 if not self._is_erased(record, None, outbox):
@@ -140,10 +142,10 @@ class PartitionRun:
                 continue
             self.stirred = True
             cause = Cause(record, law.time_of(self.state, event))
-            if isinstance(event, Control):
-                self._control(event, cause, load, outbox)
+            if type(event) in _CONTROLS:
+                self._control(cast("Control", event), cause, load, outbox)
             else:
-                self._deliver(event, cause, codec, outbox)
+                self._deliver(event, cause, codec, outbox)  # type: ignore[arg-type]  # what is no Control
             self._fire_timers(cause, load, outbox)
         self.offset = next_offset
 
@@ -172,6 +174,7 @@ class PartitionRun:
                 **erased,
             },
             timers={**self._dirty, **dict.fromkeys(erased, 0)},
+            unmoved=self._dirty.keys() - self._moved,
         )
 
     def committed(self, keep: int) -> None:
@@ -179,27 +182,30 @@ class PartitionRun:
         self.stored_offset = self.offset
         self.published = max(self.published, self.offset)
         self._dirty = {}
+        self._moved = set()
         self.erasures.committed()
         self.timers.settle()
         self._active_changed = False
         cached = self._subjects
-        for key in list(cached)[: max(0, len(cached) - keep)]:
-            del cached[key]
+        for key in list(islice(cached, max(0, len(cached) - keep))):
+            del cached[key], self._dues[key]
 
     def _fetch(self, keys: Sequence[str], load: Load) -> None:
         """Load what is not cached; always asks the store, since the offset must be checked (step 3)."""
         missing = list(dict.fromkeys(key for key in keys if key not in self._subjects))
         decode = self._core.decode
         for key, stored in load(missing).subjects.items():
-            self._subjects[key] = None if stored is None else decode(key, stored)
+            state = None if stored is None else decode(key, stored)
+            self._subjects[key] = state
+            self._dues[key] = 0 if state is None else self._core.due(state)
 
     def _deliver(self, event: Input | Internal, cause: Cause, codec: Codec, outbox: Outbox) -> None:
         record = cause.record
-        if self._is_erased(record, event, outbox):
+        if self.state.erasure_salt and self._is_erased(record, event, outbox):
             return
         try:
             key = record.key.decode()
-            stimulus = _stimulus(event, codec)
+            stimulus = stimulus_of(event, codec)
         except (UnicodeDecodeError, Undecodable, msgspec.DecodeError) as problem:
             self._set_aside(record, f"undeliverable {type(event).__name__}: {problem}", outbox)
             return
@@ -259,7 +265,7 @@ class PartitionRun:
             state = self._subjects.get(key)
             if state is None:
                 return 0
-            due = self._dirty.get(key) or self._core.due(state)
+            due = self._dues[key]
             if not due or due > cause.now:
                 return state.now
             if not self._step(key, TimerDue(due), max(due, state.now), cause, outbox):
@@ -290,7 +296,12 @@ class PartitionRun:
         self._subjects[key] = after  # at the end: the cache drops those used longest ago
         if after is not before:
             self._dirty[key] = due
-            self.timers.set(key, due)
+            # A timer in the future that stays where it was has its row already. One that was due is set again in any
+            # case: it was taken out as it fired.
+            if due != self._dues.get(key, 0) or 0 < due <= now or before is None or after is None:
+                self._moved.add(key)
+                self._dues[key] = due
+                self.timers.set(key, due)
         return True
 
     def _could_not_step(
@@ -302,12 +313,15 @@ class PartitionRun:
         reason = f"a {what} that cannot be stepped: {type(problem).__name__}: {problem}"
         if isinstance(stimulus, TimerDue):
             self._dirty[key] = 0
+            self._moved.add(key)
             self.timers.set(key, 0)
         is_of_record = not isinstance(stimulus, TimerDue | RulesChanged)
         self._set_aside(record, reason, outbox, *(() if is_of_record else (what, key)))
 
     def _fire_timers(self, cause: Cause, load: Load, outbox: Outbox) -> None:
         until = law.timers_until(self.state)
+        if self.timers.quiet(until):
+            return
         for _ in range(law.TIMERS_PER_RECORD):
             after = self.timers.need_page(until)
             if after is not None:
@@ -366,31 +380,3 @@ class PartitionRun:
     def _set_aside(self, record: LogRecord, reason: str, outbox: Outbox, *timer_of: str) -> None:
         letter = dead_letter(record, reason, *timer_of)
         outbox.put((letter,), Cause(record, 0), self.published, self.messages_below)
-
-
-def _decoded(record: LogRecord, codec: Codec) -> Event | str:
-    """The record's event, or why there is none."""
-    try:
-        decoded = codec.decode(record.value)
-    except Undecodable as problem:
-        return str(problem)
-    if isinstance(decoded, Event):
-        return bounds.fault(decoded) or decoded
-    return f"a {type(decoded).__name__} does not belong on the topic {record.topic}"
-
-
-def _stimulus(event: Input | Internal, codec: Codec) -> Stimulus:
-    """What a subject is stepped with: wrapped records are opened here, since the core reads no bytes of the log."""
-    if isinstance(event, EventForwarded):
-        inner = codec.decode(event.record)
-        if not isinstance(inner, Input):
-            raise Undecodable(f"a forwarded {type(inner).__name__}: expected an input record")
-        if fault := bounds.fault(inner):
-            raise Undecodable(fault)
-        return Forwarded(
-            anonymous_id=event.anonymous_id, trust=event.trust, event=inner, received_at=event.received_at
-        )
-    if isinstance(event, ProfileHandedOver):
-        history = subjects.decode(f"a:{event.anonymous_id}", event.history) if event.history else None
-        return HandedOver(message=event, history=history if isinstance(history, Profile) else None)
-    return event

@@ -40,6 +40,11 @@ class TimerQueue:
         self._drop_stale()
         return None if self._heap and self._heap[0] <= end else end
 
+    def quiet(self, until: int) -> bool:
+        """Whether nothing can be due by then, in heap or store; the cheap question before the exact ones."""
+        heap, end = self._heap, self._page_end
+        return (not heap or heap[0][0] > until) and (end is None or end[0] > until)
+
     def pop(self, until: int) -> Row | None:
         """The earliest timer due at or before `until`, taken out; None if there is none."""
         self._drop_stale()

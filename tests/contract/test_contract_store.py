@@ -129,6 +129,14 @@ def test_a_timer_that_moves_is_not_there_twice(store: Store) -> None:
     assert store.load(0, [], timers_until=2_000_000_000_000).timers == [(1_790_000_000_123, "u:1")]
 
 
+def test_what_the_store_is_told_it_has_keeps_name_and_timer(store: Store) -> None:
+    store.commit([change(0, None, 1, subjects={"u:1": b"s", "u:2": b"s"}, timers={"u:1": 10})])
+    again = {"u:1": b"t", "u:2": b"t"}
+    store.commit([change(0, 1, 2, subjects=again, timers={"u:1": 10, "u:2": 0}, unmoved=again.keys())])
+    loaded = store.load(0, list(again), timers_until=99, sweep_after="", sweep_limit=9)
+    assert (loaded.subjects, loaded.timers, loaded.swept) == (again, [(10, "u:1")], ["u:1", "u:2"])
+
+
 def test_a_sweep_pages_through_customers_only(store: Store) -> None:
     customers = ["a:", "a:1", "a:10", "a:2", "a:é", "u:A", "u:a", "u:日本"]
     others = ["m:spring", "p:chair", "v:CODE"]

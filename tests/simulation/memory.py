@@ -178,6 +178,8 @@ class MemoryWork:
         if change.rules is not None:
             store.rules[number] = change.rules
         subjects, timers = store.subjects.setdefault(number, {}), store.timers.setdefault(number, {})
+        for key in change.unmoved:
+            assert key in subjects and timers.get(key, 0) == change.timers[key], "a store need not look at it"
         for key, state in change.subjects.items():
             timers.pop(key, None)
             if state is None:

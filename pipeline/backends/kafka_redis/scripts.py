@@ -66,13 +66,15 @@ return {redis.call('GET', KEYS[1]), state, rules, timers(), swept(), subjects}
 
 COMMIT = """
 -- KEYS: offset, state, rules, timers, names, subjects to set..., subjects to forget...
--- ARGV: expected offset, next offset, state, whether rules changed, rules, number of: subjects to set, to
---       forget, timers to set, to drop; then the values, the subjects' names set, forgotten, (due, name) pairs, names
+-- ARGV: expected offset, next offset, state, whether rules changed, rules, number of: subjects to set, names to
+--       add, subjects to forget, timers to set, to drop; then the values, (0, name) pairs, the names forgotten,
+--       (due, name) pairs, names
 local stored = redis.call('GET', KEYS[1]) or ''
 if stored ~= ARGV[1] then return redis.error_reply('FENCED ' .. stored) end
 
-local sets, forgets, timed, untimed = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local at = 9
+local sets, named, forgets = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local timed, untimed = tonumber(ARGV[9]), tonumber(ARGV[10])
+local at = 10
 
 local function in_chunks(count, command, key)
   for first = at + 1, at + count, 1000 do
@@ -93,7 +95,7 @@ at = at + sets
 for first = 6 + sets, 5 + sets + forgets, 1000 do
   redis.call('UNLINK', unpack(KEYS, first, math.min(first + 999, 5 + sets + forgets)))
 end
-in_chunks(2 * sets, 'ZADD', KEYS[5])
+in_chunks(2 * named, 'ZADD', KEYS[5])
 in_chunks(forgets, 'ZREM', KEYS[5])
 in_chunks(2 * timed, 'ZADD', KEYS[4])
 in_chunks(untimed, 'ZREM', KEYS[4])

@@ -142,6 +142,9 @@ class RedisStore:
         gone = {key: state for key, state in change.subjects.items() if state is None}
         # A subject that is written or forgotten without a timer waits for nothing.
         dues = dict.fromkeys(change.subjects, 0) | change.timers
+        for key in change.unmoved:
+            dues.pop(key, None)
+        named = [key for key in kept if key not in change.unmoved]
         timed = {key: due for key, due in dues.items() if due and key not in gone}
         untimed = [key for key in dues if key not in timed]
         arguments: list[Value] = [
@@ -151,12 +154,13 @@ class RedisStore:
             int(change.rules is not None),
             change.rules or b"",
             len(kept),
+            len(named),
             len(gone),
             len(timed),
             len(untimed),
             *kept.values(),
         ]
-        for key in kept:
+        for key in named:
             arguments += (0, key)
         arguments += gone
         for key, due in timed.items():

@@ -76,6 +76,21 @@ WAITING: tuple[Callable[[Profile], int], ...] = (expiry.due, identity.due, lapse
 """When what waits for a moment is due next, epoch ms; 0: it waits for nothing."""
 
 _NOTES = frozenset(get_args(Note))
+_ENVELOPES = frozenset({Forwarded, ProfileHandedOver, EventForwarded})
+_Asked = tuple[tuple[str, Step, frozenset[type] | None], ...]
+
+
+def _asked_about(event: type) -> _Asked:
+    """The features that may have something to say after an event of this type, in their order: those that hear it,
+    and with what they hear of the others' notes those that do not."""
+    return tuple(
+        (name, feature_step, None if event in hears else hears & _NOTES)
+        for name, hears, feature_step in FEATURES
+        if event in hears or hears & _NOTES
+    )
+
+
+_ASKED: dict[type, _Asked] = {event: _asked_about(event) for event in get_args(Stimulus)}
 _decode_history = msgspec.msgpack.Decoder(Profile).decode
 
 
@@ -91,7 +106,8 @@ def step(
     else:
         require(now >= profile.now, "time never goes back: now is the later of the record's and the profile's")
         profile = replace(profile, now=now)  # a copy of this step's own: it is filled in, not copied once a slice
-    event = _opened(event)
+    if type(event) in _ENVELOPES:
+        event = _opened(event)
     if isinstance(event, Tracked):
         seen, is_new = dedup.passed(profile.dedup, event.message_id, now)
         force_setattr(profile, "dedup", seen)
@@ -127,9 +143,9 @@ def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> list[
     """Put each feature's slice into `profile`, which is nobody else's yet; what is to be done."""
     notes: list[Any] = []
     outputs: list[Any] = []
-    said: set[type] = {type(event)}
-    for name, hears, feature_step in FEATURES:
-        if hears.isdisjoint(said):
+    said: set[type] = set()
+    for name, feature_step, only_for in _ASKED[type(event)]:
+        if only_for is not None and only_for.isdisjoint(said):
             continue
         after, made = feature_step(profile, event, now, rules, notes)
         if name:

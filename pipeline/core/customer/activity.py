@@ -47,7 +47,7 @@ _HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//(?:[^/?#@]*@)?(?:www\.)?([^/:?#]+)
 _NOTHING: tuple[()] = ()
 
 
-class CartLine(msgspec.Struct, frozen=True, array_like=True):
+class CartLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One product in the cart."""
 
     category: str
@@ -56,7 +56,7 @@ class CartLine(msgspec.Struct, frozen=True, array_like=True):
     added_at: int
 
 
-class View(msgspec.Struct, frozen=True, array_like=True):
+class View(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One product looked at."""
 
     at: int
@@ -64,7 +64,7 @@ class View(msgspec.Struct, frozen=True, array_like=True):
     category: str
 
 
-class Activity(msgspec.Struct, frozen=True, array_like=True):
+class Activity(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     first_seen: int = 0

@@ -40,7 +40,7 @@ VIEWED = "Product Viewed"
 """What `activity.recent` remembers; a click on a product is followed by the view of it and is not counted twice."""
 
 
-class Chatting(msgspec.Struct, frozen=True, array_like=True):
+class Chatting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     open_conversation: str = ""
@@ -115,6 +115,8 @@ def _on_click(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
 def _looking_around(when: WhenHesitating, category: str, product_id: str, profile: "Profile") -> _Sign | None:
     """The sign this view completes, if it does. Late neighbours count: the windows end at the latest view."""
     recent = profile.activity.recent
+    if len(recent) < when.products_in_category and len(recent) < when.product_views:
+        return None
     category_ms, product_ms = when.category_minutes * MINUTE_MS, when.product_hours * HOUR_MS
     products: set[str] = set()
     views = 0
@@ -248,9 +250,7 @@ def _armed(profile: "Profile", own: Chatting, now: int, rules: Rules) -> Chattin
 
 def _next_idle(touched: int, after: int, rules: Rules) -> int:
     """When the next campaign finds a cart idle that was touched then; 0: none does any more."""
-    moments = [
-        moment
-        for _, when in rules.waiting_for(WhenHesitating)
-        if when.cart_idle_minutes and (moment := touched + when.cart_idle_minutes * MINUTE_MS) > after
-    ]
-    return min(moments, default=0)
+    for idle_ms in rules.cart_idle_ms:
+        if touched + idle_ms > after:
+            return touched + idle_ms
+    return 0

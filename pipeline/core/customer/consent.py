@@ -32,7 +32,7 @@ HEARS: frozenset[type] = frozenset({Clickstream, Customer, HandedOver})
 _NOTHING: tuple[()] = ()
 
 
-class Permission(msgspec.Struct, frozen=True, array_like=True):
+class Permission(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last word on one channel and purpose, and where it was said."""
 
     granted: bool
@@ -41,7 +41,7 @@ class Permission(msgspec.Struct, frozen=True, array_like=True):
     place: str = ""
 
 
-class Consent(msgspec.Struct, frozen=True, array_like=True):
+class Consent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     permissions: dict[str, Permission] = {}

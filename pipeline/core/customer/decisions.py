@@ -41,7 +41,7 @@ HEARS: frozenset[type] = frozenset({*_CONCERNS, TimerDue, HandedOver, RulesChang
 Outcome = Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED"]
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True):
+class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The last answer for one campaign."""
 
     occasion: str
@@ -52,7 +52,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
     campaigns_version: int
 
 
-class Decisions(msgspec.Struct, frozen=True, array_like=True):
+class Decisions(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     issued: dict[str, dict[str, int]] = {}

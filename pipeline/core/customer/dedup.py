@@ -12,7 +12,7 @@ WINDOW_MS = 24 * 3_600_000
 MAX_SEEN = 1_000
 
 
-class Dedup(msgspec.Struct, frozen=True, array_like=True):
+class Dedup(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     seen: dict[int, int] = {}
@@ -29,9 +29,12 @@ def passed(dedup: Dedup, message_id: str, now: int) -> tuple[Dedup, bool]:
     if seen_at is not None and now - seen_at < WINDOW_MS:
         return Dedup(dedup.seen, dedup.duplicates + 1), False
     seen = dedup.seen.copy()
-    seen.pop(message, None)
+    if seen_at is not None:
+        del seen[message]  # it goes to the end
     seen[message] = now
-    return Dedup(_bounded(seen, now), dedup.duplicates), True
+    if len(seen) > MAX_SEEN or now - next(iter(seen.values())) >= WINDOW_MS:
+        seen = _bounded(seen, now)
+    return Dedup(seen, dedup.duplicates), True
 
 
 def merged(dedup: Dedup, handed: Dedup, now: int) -> Dedup:

@@ -56,7 +56,7 @@ Outcome = Literal["HANDED_OVER", "SHARED", "WITHHELD", "EMPTY"]
 Stepped = tuple["Identity", Sequence[Output | Note]]
 
 
-class Browser(msgspec.Struct, frozen=True, array_like=True):
+class Browser(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One browser a person was seen on."""
 
     status: str
@@ -68,7 +68,7 @@ class Browser(msgspec.Struct, frozen=True, array_like=True):
     """How much of this person's activity came with the hand-over: what an undone merge takes back."""
 
 
-class Identity(msgspec.Struct, frozen=True, array_like=True):
+class Identity(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     browsers: dict[str, Browser] = {}

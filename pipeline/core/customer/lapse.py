@@ -39,7 +39,7 @@ SHOP_HORIZON_DAYS = 273
 HEARS: frozenset[type] = frozenset({TimerDue, Purchase, HandedOver, RulesChanged, Ordered, OrderCancelled})
 
 
-class Lapse(msgspec.Struct, frozen=True, array_like=True):
+class Lapse(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     due: dict[str, int] = {}

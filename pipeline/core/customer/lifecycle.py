@@ -57,7 +57,7 @@ HEARS: frozenset[type] = frozenset(
 _NOTHING: tuple[()] = ()
 
 
-class Lifecycle(msgspec.Struct, frozen=True, array_like=True):
+class Lifecycle(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     stage: str = "visitor"

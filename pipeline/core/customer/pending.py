@@ -19,7 +19,7 @@ MAX_ASKED = 16
 """Answers of one campaign's budget that a customer waits for at once."""
 
 
-class Pending(msgspec.Struct, frozen=True, array_like=True):
+class Pending(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A candidate that waits."""
 
     campaign: str

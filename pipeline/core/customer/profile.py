@@ -16,7 +16,7 @@ from pipeline.core.customer.vouchers import Vouchers
 from pipeline.core.events import BROWSER, Trust
 
 
-class Profile(msgspec.Struct, frozen=True, array_like=True):
+class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """All that is known of one customer (`u:`) or browser (`a:`)."""
 
     key: str

@@ -27,7 +27,7 @@ HEARS: frozenset[type] = frozenset({Purchase, HandedOver})
 _NOTHING: tuple[()] = ()
 
 
-class Order(msgspec.Struct, frozen=True, array_like=True):
+class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One order; kept for ever, since it must never count twice."""
 
     at: int
@@ -55,7 +55,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
 _UNKNOWN = Order(0, 0, "")
 
 
-class Purchases(msgspec.Struct, frozen=True, array_like=True):
+class Purchases(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     orders: dict[str, Order] = {}

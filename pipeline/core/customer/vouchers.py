@@ -36,7 +36,7 @@ MOST_BOUGHT = "most_bought"
 """The category of a campaign that means: the one the customer buys most often."""
 
 
-class Held(msgspec.Struct, frozen=True, array_like=True):
+class Held(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One voucher of the customer."""
 
     id: str
@@ -61,7 +61,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
         return self.status == "issued" and self.campaign == campaign and self.occasion == occasion
 
 
-class Vouchers(msgspec.Struct, frozen=True, array_like=True):
+class Vouchers(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
     held: dict[str, Held] = {}
