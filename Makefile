@@ -59,9 +59,10 @@ format: $(DEV_STAMP) ## bring the code into the project's style
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-lock: $(DEV_STAMP) ## lock both requirement lists again: make lock LOCK_ARGS=--upgrade
+lock: $(DEV_STAMP) ## lock the requirement lists again: make lock LOCK_ARGS=--upgrade
 	@$(LOCK) $(LOCK_ARGS) -o requirements/run.txt requirements/run.in
 	@$(LOCK) $(LOCK_ARGS) -o requirements/dev.txt requirements/dev.in
+	@$(LOCK) $(LOCK_ARGS) -o requirements/faust.txt requirements/faust.in
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

@@ -120,9 +120,9 @@ class App:
             self._appenders[role] = self.backend.appender(role)
         return self._appenders[role]
 
-    def worker(self, *, ticks: bool = True) -> Worker:
-        """A worker on this backend. Raises Refused or Unavailable."""
-        return self._worker(*self.backend.worker(), self.settings.max_batch, ticks=ticks)
+    def worker(self, *, ticks: bool = True, on: tuple[WorkerLog, Store] | None = None) -> Worker:
+        """A worker on this backend, or `on` what another engine gives it. Raises Refused or Unavailable."""
+        return self._worker(*(on or self.backend.worker()), self.settings.max_batch, ticks=ticks)
 
     def worker_of(self, partitions: Sequence[int], max_batch: int, *, alone: bool) -> Worker:
         """One of several processes that decide all of the embedded log together, without ticks; `alone`: the one that

@@ -94,6 +94,21 @@ def ensure_sdks() -> None:
         stamp.touch()
 
 
+def ensure_faust() -> None:
+    """Have an environment of `requirements/faust.txt`: Faust's pins are not to weigh on the product's."""
+    python = artifacts.faust_python()
+    folder = python.parents[1]
+    stamp = folder / "installed"
+    if stamp.is_file():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    run([sys.executable, "-m", "venv", str(folder)], "an environment for Faust")
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "-q", "install", "--require-hashes"]
+    run([*pip, "-r", str(artifacts.FAUST_SOURCE)], "Faust")
+    stamp.touch()
+
+
 def ensure_command(find: Callable[[], str], package: str, what: str) -> None:
     """Have the command that `find` looks for, by Debian's `package` when this process may install it."""
     try:
@@ -175,6 +190,7 @@ REQUIREMENTS: tuple[Callable[[], None], ...] = (
     ensure_kafka,
     ensure_registry,
     ensure_sdks,
+    ensure_faust,
 )
 
 if __name__ == "__main__":

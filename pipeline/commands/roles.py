@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,7 @@ from pipeline import campaigns as campaign_files
 from pipeline import observe
 from pipeline.app import App, Together, publish_campaigns
 from pipeline.backends.contract import Unavailable
+from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.commands.opening import Config, Data, MetricsPort, console, opened, settings_of
 from pipeline.erased import ErasureList
 from pipeline.processors.worker import Worker
@@ -29,8 +30,10 @@ WORK_PORT = 9101
 DELIVER_PORT = 9102
 RELAY_PORT = 9103
 RETRY_SECONDS = 1.0
+NO_FAUST = "Faust runs on Kafka: set RAPPORT_LOG=kafka://… and RAPPORT_STORE=redis://…"
 
 Host = Annotated[str | None, typer.Option("--host", help="Address to listen on.")]
+EngineName = Annotated[Literal["native", "faust"], typer.Option("--engine", help="What polls and publishes.")]
 Port = Annotated[int | None, typer.Option("--port", help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
 
 
@@ -95,13 +98,22 @@ def serve(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
             running.wait()
 
 
-def work(config: Config = None, data: Data = None, metrics_port: MetricsPort = WORK_PORT) -> None:
-    """Step events through the core and decide. On Kafka, start as many as you like."""
+def work(
+    config: Config = None, data: Data = None, metrics_port: MetricsPort = WORK_PORT, engine: EngineName = "native"
+) -> None:
+    """Step events through the core and decide. On Kafka, start as many as you like.
+
+    \b
+    Inside Faust instead (at least once; docs/engines.md):  rapport work --engine faust
+    """
     settings = settings_of(config, data)
     require(settings, "code_secret")
+    if engine == "faust" and not settings.log:
+        raise SettingsError(NO_FAUST)
     check_campaigns(settings)
     with opened(settings, demo=False) as app:
-        _alone(app, "work", lambda stop: work_until(app, stop), metrics_port, lambda: publish_at_start(app))
+        make = faust_worker if engine == "faust" else App.worker
+        _alone(app, "work", lambda stop: work_until(app, stop, make), metrics_port, lambda: publish_at_start(app))
 
 
 def deliver(config: Config = None, data: Data = None, metrics_port: MetricsPort = DELIVER_PORT) -> None:
@@ -165,10 +177,23 @@ def begin_heart(app: App, running: Running, *roles: str) -> None:
         running.thread("heartbeat", heart.run)
 
 
-def work_until(app: App, stop: threading.Event) -> None:
+def faust_worker(app: App) -> Worker:
+    """A worker inside Faust. Raises SettingsError, Refused or Unavailable."""
+    if not isinstance(app.backend, KafkaRedis):
+        raise SettingsError(NO_FAUST)
+    folder = Path(app.settings.data) / "faust"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        on = app.backend.worker_in_faust(folder)
+    except ImportError as problem:
+        raise SettingsError(f"--engine faust is an extra ({problem}): pip install 'rapport[faust]'") from problem
+    return app.worker(on=on)
+
+
+def work_until(app: App, stop: threading.Event, make: Callable[[App], Worker] = App.worker) -> None:
     """A worker's life. Raises Refused."""
     made: list[Worker] = []
-    if not once_reachable(stop, lambda: made.append(app.worker())):
+    if not once_reachable(stop, lambda: made.append(make(app))):
         return
     worker = made[0]
     try:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from confluent_kafka.admin import AdminClient
+from servers import artifacts
 from servers.transactions import all_ended
 
 from pipeline import campaigns as campaign_files
@@ -79,9 +80,12 @@ class Shop:
 
     def start(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
         """`rapport` with these arguments, in the background; what it says goes to a file in the folder."""
+        return self._start([str(RAPPORT), *arguments], settings)
+
+    def _start(self, command: list[str], settings: dict[str, str]) -> subprocess.Popen[bytes]:
         with self._log().open("ab") as log:
             process = subprocess.Popen(
-                [RAPPORT, *arguments],
+                command,
                 cwd=self.folder,  # no settings file is there
                 env={**_plain_environment(), **self.settings, **settings},
                 stdin=subprocess.DEVNULL,
@@ -104,6 +108,12 @@ class Shop:
     def worker(self, **settings: str) -> subprocess.Popen[bytes]:
         """One more `rapport work`."""
         return self.start("work", "--metrics-port", "0", **settings)
+
+    def faust_worker(self) -> subprocess.Popen[bytes]:
+        """One more worker, inside Faust, in the environment that has it."""
+        python = str(artifacts.present(artifacts.faust_python().parents[1]) / "bin" / "python")
+        command = [python, "-m", "pipeline", "work", "--engine", "faust", "--metrics-port", "0"]
+        return self._start(command, {"PYTHONPATH": str(ROOT)})
 
     def stop(self, *processes: subprocess.Popen[bytes]) -> None:
         """Ask for an orderly end, and wait for it."""

@@ -105,6 +105,12 @@ def test_relay_says_what_it_needs(home: Home) -> None:
     assert "RAPPORT_LOG=kafka://" in refused(done.err)
 
 
+def test_faust_says_what_it_needs(home: Home) -> None:
+    done = home.run("work", "--engine", "faust")
+    assert done.code == 1
+    assert "RAPPORT_LOG=kafka://" in refused(done.err)
+
+
 def test_up_without_keys_says_how_to_get_them(empty: Home) -> None:
     done = empty.run("up", "--port", "0")
     assert done.code == 1

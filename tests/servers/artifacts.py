@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
 KAFKA_SOURCE = ROOT / "deploy" / "kafka"
 REGISTRY_SOURCE = KAFKA_SOURCE / "registry"
+FAUST_SOURCE = ROOT / "requirements" / "faust.txt"
 REGISTRY_JAR = "apicurio-registry-app-*-runner.jar"
 
 
@@ -32,6 +33,11 @@ def registry_home() -> Path:
     """Return the folder for the unpacked schema registry, whether it exists or not."""
     sources = [REGISTRY_SOURCE / "pom.xml", *sorted(REGISTRY_SOURCE.rglob("*.pom"))]
     return CACHE / "registry" / _digest(sources)
+
+
+def faust_python() -> Path:
+    """Return the interpreter of the environment of `requirements/faust.txt`, whether it exists or not."""
+    return CACHE / "faust" / _digest([FAUST_SOURCE]) / "bin" / "python"
 
 
 def present(folder: Path) -> Path:

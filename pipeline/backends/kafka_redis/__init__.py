@@ -16,7 +16,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.backends.contract import Refused
+from pipeline.backends.contract import Refused, WorkerLog
 from pipeline.backends.kafka_redis import examine, snapshot, topics
 from pipeline.backends.kafka_redis.appender import DELIVERY_TIMEOUT_MS, KafkaAppender
 from pipeline.backends.kafka_redis.cluster import EVENTS, Cluster
@@ -86,6 +86,14 @@ class KafkaRedis:
     def worker(self) -> tuple[KafkaWorkerLog, RedisStore]:
         """A new member of the group, and the store."""
         log = KafkaWorkerLog(self._cluster, self._unique(), session_timeout_ms=self._session_timeout_ms)
+        return log, RedisStore(self._connection(), self._keys)
+
+    def worker_in_faust(self, folder: Path) -> tuple[WorkerLog, RedisStore]:
+        """A new member of the group inside Faust, which may keep files in `folder`, and the store. Raises ImportError
+        without the extra `faust`."""
+        from pipeline.backends.kafka_redis.faust_log import FaustLog
+
+        log = FaustLog(self._cluster, self._session_timeout_ms, folder)
         return log, RedisStore(self._connection(), self._keys)
 
     def deliveries(self, destination: str, released: Callable[[], None]) -> KafkaDeliveryLog:

@@ -131,6 +131,17 @@ def watermarks(cluster: Cluster, consumer: Consumer, at: TopicPartition) -> tupl
     return patiently(cluster, what, lambda: consumer.get_watermark_offsets(at, timeout=KAFKA_SECONDS))
 
 
+def committed(cluster: Cluster, consumer: Consumer, at: TopicPartition) -> int | None:
+    """The group's committed offset; None: there is none. A read_committed consumer waits for open transactions.
+    Raises Unavailable."""
+    what = f"the committed offset of partition {at.partition} is unknown"
+    (found,) = patiently(cluster, what, lambda: consumer.committed([at], timeout=KAFKA_SECONDS))
+    if found.error is not None:
+        raise cluster.unavailable(what, found.error)
+    # A missing committed offset is not 0 (KAFKA-20416 emptied a store).
+    return found.offset if found.offset >= 0 else None
+
+
 def produce(cluster: Cluster, producer: Producer, record: NewRecord, done: Any = None) -> None:
     """Hand `record` to the producer. Raises BufferError (queue full) or KafkaException."""
     producer.produce(

@@ -19,9 +19,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from pipeline.backends.contract import LogRecord, NewRecord, Polled, Refused, Rewrite
 from pipeline.backends.kafka_redis.cluster import (
     EVENTS,
-    KAFKA_SECONDS,
     Cluster,
-    patiently,
+    committed,
     produce,
     reason_of,
     record_of,
@@ -123,13 +122,7 @@ class KafkaWorkerLog:
     def published(self, partition: int) -> int | None:
         """X, by the group's own read_committed consumer, which waits for open transactions (an admin client and
         a read_uncommitted one answer at once, without the pending offset)."""
-        what = f"the committed offset of partition {partition} is unknown"
-        at = [self._at(partition)]
-        (found,) = patiently(self._cluster, what, lambda: self._consumer.committed(at, timeout=KAFKA_SECONDS))
-        if found.error is not None:
-            raise self._cluster.unavailable(what, found.error)
-        # A missing committed offset is not 0 (KAFKA-20416 emptied a store).
-        return found.offset if found.offset >= 0 else None
+        return committed(self._cluster, self._consumer, self._at(partition))
 
     def withheld_below(self, partition: int) -> int:  # noqa: ARG002
         """0: only the embedded log can hold a copied one."""
