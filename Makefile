@@ -11,7 +11,8 @@ RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 # What is checked with types besides the package itself, which pyproject.toml names.
 TYPED_TESTS := tests/servers tests/proof tests/bootstrap.py tests/conftest.py tests/test_servers.py \
-	bench/__init__.py bench/harness.py bench/section.py
+	$(addprefix bench/,__init__.py bare.py engines.py environments.py events.py harness.py kafka_topics.py runners.py \
+	section.py small_profile.py small_worker.py stage.py watching.py)
 # What `make bench` measures, in this order.
 BENCHES := engines
 
