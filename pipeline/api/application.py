@@ -15,9 +15,11 @@ from pipeline.api.access import ServerAccess
 from pipeline.api.answers import Refused, answer_http, answer_refused, answer_unavailable, unavailable
 from pipeline.api.census import Census
 from pipeline.api.counting import Counts, LogCounts
+from pipeline.api.customer_pages import PATHS, CustomerPages
 from pipeline.api.feed import Feed
 from pipeline.api.health import Problems, backend_problems, health_routes
 from pipeline.api.hub import Hub
+from pipeline.api.mail_reports import MailHook
 from pipeline.api.messages import item_of
 from pipeline.api.options import ApiOptions
 from pipeline.api.persons import Persons
@@ -25,6 +27,7 @@ from pipeline.api.questions import Questions, tell
 from pipeline.api.records import Records
 from pipeline.api.redeeming import Redemptions
 from pipeline.api.reports import Reports
+from pipeline.api.said import Scribe
 from pipeline.api.shop import Shop
 from pipeline.api.site_stream import SiteStream
 from pipeline.api.tail import Tail
@@ -33,6 +36,7 @@ from pipeline.backends.contract import Appender, Reader, Unavailable
 from pipeline.codec import Codec
 from pipeline.core.effects import Effect
 from pipeline.erased import ErasureGuard
+from pipeline.links import Links
 
 TOPICS = ("vouchers", "chat-prompts", "decisions")
 LOOK_BACK = 30
@@ -41,8 +45,12 @@ STANDS_SECONDS = 10.0
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-OWN_PATHS = frozenset({"/v1/stream", "/feed", "/healthz", "/readyz", "/metrics", "/shop"})
-OWN_PREFIXES = ("/v1/customers/", "/v1/vouchers/", "/feed/", "/shop/")
+OWN_PATHS = frozenset({"/v1/email/events", "/v1/stream", "/feed", "/healthz", "/readyz", "/metrics", "/shop"})
+NAMED = (
+    "/v1/customers", "/v1/email/events", "/v1/stream", "/u", "/c", "/o", "/l", "/feed", "/shop", "/healthz",
+    "/readyz", "/metrics",
+)  # fmt: skip
+OWN_PREFIXES = (*PATHS, "/v1/customers/", "/v1/vouchers/", "/feed/", "/shop/")
 
 
 class Api:
@@ -90,6 +98,7 @@ class Api:
                 Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
                 Route("/v1/vouchers/{code}", records.voucher),
                 Route("/v1/vouchers/{code}/redeem", records.redeem, methods=["POST"]),
+                *_mail_routes(options, access, self._questions, appender, Scribe(codec, clock, options.source)),
                 Route("/v1/stream", self._standing(site_stream)),
                 Route("/feed", self._standing(self._feed.page)),
                 Route("/feed/events", self._standing(self._feed.events)),
@@ -118,8 +127,7 @@ class Api:
         """The endpoint a path belongs to, by a name that holds nothing of whom it is about (for measures)."""
         if path.startswith("/v1/vouchers/"):
             return "/v1/vouchers/redeem" if path.endswith("/redeem") else "/v1/vouchers"
-        named = ("/v1/customers", "/v1/stream", "/feed", "/shop", "/healthz", "/readyz", "/metrics")
-        return next((name for name in named if path == name or path.startswith(name + "/")), "other")
+        return next((name for name in NAMED if path == name or path.startswith(name + "/")), "other")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the lifespan."""
@@ -176,3 +184,13 @@ class Api:
         if not earlier:
             now = self._clock()
             self._hub.publish([item for effect in effects if (item := item_of(effect, now))], now)
+
+
+def _mail_routes(
+    options: ApiOptions, access: ServerAccess, questions: Questions, appender: Appender, scribe: Scribe
+) -> list[Route]:
+    """What becomes of mails: where their links lead, and what a provider reports."""
+    links = Links(options.identity_secret)
+    hook = MailHook(access, links, appender, scribe)
+    pages = CustomerPages(links, questions, appender, scribe)
+    return [Route("/v1/email/events", hook.report, methods=["POST"]), *pages.routes()]

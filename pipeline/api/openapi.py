@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pipeline import __version__
+from pipeline.api.mail_reports import MailReports
 from pipeline.api.messages import item_of
 from pipeline.api.openapi_tracking import tracking_paths
 from pipeline.api.orders import RedeemOrder
@@ -42,8 +43,8 @@ def openapi() -> Json:
 
 
 def _document() -> Json:
-    (redeem_order, redeemed), components = msgspec.json.schema_components(
-        [RedeemOrder, Redeemed], ref_template="#/components/schemas/{name}"
+    (redeem_order, redeemed, mail_reports), components = msgspec.json.schema_components(
+        [RedeemOrder, Redeemed, MailReports], ref_template="#/components/schemas/{name}"
     )
     error = {
         "type": "object",
@@ -70,6 +71,7 @@ def _document() -> Json:
             "/v1/customers/{id}/export": {"get": _export()},
             "/v1/vouchers/{code}": {"get": _voucher()},
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
+            "/v1/email/events": {"post": _mail_reports(mail_reports)},
             "/v1/stream": {"get": _stream()},
             "/feed": {"get": _feed("The live feed's page.", "text/html")},
             "/feed/events": {
@@ -160,6 +162,19 @@ def _redeem(order: Json, redeemed: Json) -> Json:
         "responses": {
             "200": {"description": "Redeemed.", "content": {"application/json": {"schema": redeemed}}},
             **_refused(*_ERRORS),
+        },
+    }
+
+
+def _mail_reports(reports: Json) -> Json:
+    return {
+        "operationId": "reportMails",
+        "summary": "What became of mails, as a mail provider reports it: an address that bounced gets no more mail, a"
+        " complaint takes the permission back.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": reports}}},
+        "responses": {
+            "200": _shown("On the log; `unknown` are no mails of ours.", {"accepted": 1, "unknown": 0}),
+            **_refused("401", "403", "413", "503"),
         },
     }
 

@@ -1,0 +1,196 @@
+"""Where the links in mails lead: unsubscribing, the preference centre, double opt-in, clicks and openings.
+
+The sealed link says who asks; there is no log-in and no cookie. A page that is merely looked at changes nothing (mail
+programs follow every link): what changes something is a POST. RFC 8058's one click is a POST too.
+"""
+
+import base64
+import hashlib
+import logging
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from pipeline.api.answers import SAFE, Refused
+from pipeline.api.orders import read_body
+from pipeline.api.questions import Questions, append
+from pipeline.api.said import Scribe
+from pipeline.backends.contract import Appender, NewRecord, Position, Unavailable
+from pipeline.core import subjects
+from pipeline.core.customer.consent import Consent
+from pipeline.core.customer.profile import Profile
+from pipeline.core.events import VERIFIED, ConsentChange
+from pipeline.core.identifiers import effect_id
+from pipeline.links import BadLinkError, Kind, Link, Links
+
+log = logging.getLogger("rapport.api")
+
+PAGES = Path(__file__).parents[1] / "web" / "pages"
+PATHS = ("/u/", "/c/", "/o/", "/l/")
+MARKETING = "marketing"
+ONE_CLICK = ("List-Unsubscribe", "One-Click")
+"""RFC 8058, section 3.1: what the body of a one-click request says."""
+CHANNELS = {
+    "email": "E-mail", "push": "Browser notifications", "sms": "Text messages", "phone": "Calls", "post": "Post",
+}  # fmt: skip
+WORDS = {
+    "email": "e-mails", "push": "notifications", "sms": "text messages", "phone": "calls", "post": "letters",
+}  # fmt: skip
+_PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+
+
+class CustomerPages:
+    """The endpoints. Who sends nothing but a link is as good as logged in for what the link is for."""
+
+    def __init__(self, links: Links, questions: Questions, appender: Appender, scribe: Scribe) -> None:
+        self._links = links
+        self._questions = questions
+        self._appender = appender
+        self._scribe = scribe
+        style = (PAGES / "style.css").read_text(encoding="utf-8")
+        self._templates = Environment(
+            loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        self._templates.globals |= {"style": Markup(style), "words": WORDS, "labels": CHANNELS}
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'self';"
+            " frame-ancestors 'none'"
+        )
+        self._headers = {**SAFE, "Content-Security-Policy": policy}
+
+    def routes(self) -> list[Route]:
+        """What stands under `PATHS`."""
+        return [
+            Route("/u/{token}", self.preferences, methods=["GET"]),
+            Route("/u/{token}", self.choose, methods=["POST"]),
+            Route("/c/{token}", self.ask, methods=["GET"]),
+            Route("/c/{token}", self.confirm, methods=["POST"]),
+            Route("/o/{token}", self.opened, methods=["GET"]),
+            Route("/l/{token}", self.clicked, methods=["GET"]),
+        ]
+
+    async def preferences(self, request: Request) -> Response:
+        """`GET /u/{token}`: what is permitted now, and the buttons to change it. 200, 404, 503."""
+        link = self._link(request, "unsubscribe")
+        consent = await self._consent(link)
+        # Who never said a word and still gets mail did not object: they are shown as what they are, subscribed.
+        granted = {name for name in CHANNELS if consent.allows(name, MARKETING)}
+        if consent.allows(link.channel, link.purpose) is None:
+            granted.add(link.channel)
+        return self._preferences(link, granted)
+
+    async def choose(self, request: Request) -> Response:
+        """`POST /u/{token}`: one click of the mail program, or a button of the page. 200, 400, 404, 503."""
+        link = self._link(request, "unsubscribe")
+        form = await _form(request)
+        asked = form.get("do", [""])[0]
+        if asked == "choose":
+            return await self._chosen(link, set(form.get("channel", ())))
+        if asked == "nothing":
+            await self._change(link, (_word("*", MARKETING, granted=False, wording="Send me nothing at all"),))
+            return self._preferences(link, set(), "You will get no news and no offers any more.")
+        if asked == "unsubscribe" or form.get(ONE_CLICK[0], [""])[0] == ONE_CLICK[1]:
+            await self._change(link, (_word(link.channel, link.purpose, granted=False, wording="Unsubscribe"),))
+            granted = {name for name in CHANNELS if (await self._consent(link)).allows(name, MARKETING)}
+            words = WORDS.get(link.channel, "messages")
+            return self._preferences(link, granted - {link.channel}, f"You will get no {words} any more.")
+        raise Refused(400, "bad_form", f"expected {'='.join(ONE_CLICK)}, or a button of the page")
+
+    async def ask(self, request: Request) -> Response:
+        """`GET /c/{token}`: the page of double opt-in. 200, 404."""
+        link = self._link(request, "confirm")
+        return self._page("confirm.html", channel=link.channel)
+
+    async def confirm(self, request: Request) -> Response:
+        """`POST /c/{token}`: the second opt-in. 200, 404, 503."""
+        link = self._link(request, "confirm")
+        await self._change(link, (_word(link.channel, link.purpose, granted=True, wording="Yes, send me news"),))
+        return self._page("said.html", said="Thank you: it is confirmed.", more="You can close this page.")
+
+    async def opened(self, request: Request) -> Response:
+        """`GET /o/{token}`: a picture of one pixel; the mail was looked at. Always 200."""
+        try:
+            link = self._links.opened(request.path_params["token"], "open")
+        except BadLinkError:
+            log.debug("an opening with a link that was not made here")
+        else:
+            happened = effect_id("opened", link.effect_id)
+            self._append_soon(self._scribe.mail(link, "Email Opened", happened, VERIFIED))
+        return Response(_PIXEL, headers=SAFE, media_type="image/gif")
+
+    async def clicked(self, request: Request) -> Response:
+        """`GET /l/{token}`: on to where the link leads, whether or not it can be written down. 302, 404."""
+        link = self._link(request, "click")
+        happened = effect_id("clicked", link.effect_id, link.url)
+        self._append_soon(self._scribe.mail(link, "Email Link Clicked", happened, VERIFIED, link_url=link.url))
+        return RedirectResponse(link.url, 302, SAFE)
+
+    async def _chosen(self, link: Link, wanted: set[str]) -> Response:
+        consent = await self._consent(link)
+        changes = tuple(
+            _word(name, MARKETING, granted=name in wanted, wording=f"News and offers: {label}")
+            for name, label in CHANNELS.items()
+            if (consent.allows(name, MARKETING) or False) != (name in wanted) or name == link.channel
+        )
+        await self._change(link, changes)
+        return self._preferences(link, wanted & set(CHANNELS), "Your choice is saved.")
+
+    def _preferences(self, link: Link, granted: set[str], said: str = "") -> Response:
+        choices = [(name, name in granted) for name in CHANNELS]
+        may_unsubscribe = link.channel in granted and link.channel in WORDS
+        return self._page(
+            "preferences.html", said=said, channel=link.channel, choices=choices, may_unsubscribe=may_unsubscribe
+        )
+
+    def _page(self, name: str, **values: object) -> Response:
+        return Response(
+            self._templates.get_template(name).render(values), headers=self._headers, media_type="text/html"
+        )
+
+    def _link(self, request: Request, kind: Kind) -> Link:
+        """Raises Refused (404)."""
+        try:
+            return self._links.opened(request.path_params["token"], kind)
+        except BadLinkError as problem:
+            raise Refused(404, "unknown_link", "this link is not whole: copy all of it from the mail") from problem
+
+    async def _consent(self, link: Link) -> Consent:
+        """What the customer permits now. Raises Unavailable."""
+        stored = await self._questions.state(link.customer)
+        profile = subjects.decode(link.customer, stored) if stored else None
+        return profile.consent if isinstance(profile, Profile) else Consent()
+
+    async def _change(self, link: Link, changes: tuple[ConsentChange, ...]) -> None:
+        """On the log when it returns. Raises Unavailable."""
+        await append(self._appender, [self._scribe.consent(link, changes)])
+
+    def _append_soon(self, record: NewRecord) -> None:
+        try:
+            self._appender.append_soon([record], _written)
+        except Unavailable as problem:
+            _written(problem)
+
+
+def _written(outcome: list[Position] | Exception) -> None:
+    if isinstance(outcome, Exception):
+        log.warning("what became of a mail is not noted: %s", outcome)
+
+
+def _word(channel: str, purpose: str, *, granted: bool, wording: str) -> ConsentChange:
+    return ConsentChange(
+        channel=channel, purpose=purpose, granted=granted, wording=wording, place="preference centre"
+    )
+
+
+async def _form(request: Request) -> dict[str, list[str]]:
+    """An HTML form's fields. Raises Refused (400, 413)."""
+    try:
+        return parse_qs((await read_body(request)).decode(), max_num_fields=50)
+    except ValueError as problem:
+        raise Refused(400, "bad_form", "the body is no form: expected application/x-www-form-urlencoded") from problem

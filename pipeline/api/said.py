@@ -1,0 +1,73 @@
+"""What customers say and do outside the site, as records: consent by a link, opened mails, what is reported."""
+
+import uuid
+from collections.abc import Callable
+
+import msgspec
+
+from pipeline.backends.contract import NewRecord
+from pipeline.codec import Codec
+from pipeline.core.events import SERVER, VERIFIED, Clickstream, ConsentChange, Customer, Trust
+from pipeline.links import Link
+
+EVENTS = "events"
+
+
+class Scribe:
+    """Makes the records. `clock` returns epoch ms."""
+
+    def __init__(self, codec: Codec, clock: Callable[[], int], source: str) -> None:
+        self._codec = codec
+        self._clock = clock
+        self._source = source
+
+    def consent(self, link: Link, changes: tuple[ConsentChange, ...]) -> NewRecord:
+        """The customer of a link changes what they permit. Said again it is said again: another id each time."""
+        now = self._clock()
+        user, browser = _ids(link.customer)
+        event = Customer(
+            message_id=uuid.uuid4().hex,
+            type="track",
+            event="Consent Granted" if any(each.granted for each in changes) else "Consent Withdrawn",
+            user_id=user,
+            anonymous_id=browser,
+            occurred_at=now,
+            received_at=now,
+            source=self._source,
+            trust=VERIFIED,
+            trusted=True,
+            consents=changes,
+        )
+        return NewRecord(EVENTS, link.customer.encode(), self._codec.encode(event))
+
+    def mail(
+        self, link: Link, event: str, message_id: str, trust: Trust = SERVER, at: int = 0, **properties: str
+    ) -> NewRecord:
+        """Something became of a mail (Segment's e-mail events); the same `message_id` is the same happening."""
+        now = self._clock()
+        user, browser = _ids(link.customer)
+        said = {"effect_id": link.effect_id, "channel": link.channel, "campaign": link.campaign} | properties
+        record = Clickstream(
+            message_id=message_id,
+            type="track",
+            event=event,
+            user_id=user,
+            anonymous_id=browser,
+            occurred_at=min(at, now) if at else now,
+            received_at=now,
+            source=self._source,
+            trust=trust,
+            trusted=trust != "BROWSER",
+            campaign_source="rapport",
+            campaign_medium=link.channel,
+            campaign_name=link.campaign,
+            url=properties.get("link_url", ""),
+            properties=msgspec.json.encode({name: value for name, value in said.items() if value}).decode(),
+        )
+        return NewRecord(EVENTS, link.customer.encode(), self._codec.encode(record))
+
+
+def _ids(key: str) -> tuple[str, str]:
+    """User id and anonymous id of a subject key; one of them is ""."""
+    kind, _, name = key.partition(":")
+    return (name, "") if kind == "u" else ("", name)

@@ -1,0 +1,162 @@
+"""The pages mails lead to: looking changes nothing, one click unsubscribes, every word has its proof."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from api.running import IDENTITY_SECRET, SERVER_KEY, WRITE_KEY, Running, now_ms, wait_until
+from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
+from pipeline.core.events import SERVER, Clickstream, ConsentChange, Customer
+from pipeline.links import Kind, Link, Links
+
+LINKS = Links(IDENTITY_SECRET)
+ONE_CLICK = "List-Unsubscribe=One-Click"
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+def sealed(kind: Kind, customer: str = "u:ada", **more: str) -> str:
+    about = {"channel": "email", "purpose": "marketing", "effect_id": "e1", "campaign": "win-back"} | more
+    return LINKS.sealed(Link(kind=kind, customer=customer, **about))
+
+
+def get(running: Running, path: str) -> httpx.Response:
+    return httpx.get(running.url + path, timeout=60)
+
+
+def post(running: Running, path: str, body: str = "") -> httpx.Response:
+    return httpx.post(running.url + path, content=body, headers=FORM, timeout=60)
+
+
+def said(running: Running) -> list[tuple[str, str, bool]]:
+    """Every word on permissions that these pages put on the log."""
+    events = [event for event in running.decided() if isinstance(event, Customer) and event.source == "serve@test"]
+    return [(each.channel, each.purpose, each.granted) for event in events for each in event.consents]
+
+
+def clicks(running: Running) -> list[Clickstream]:
+    return [each for each in running.decided() if isinstance(each, Clickstream)]
+
+
+def knows_ada(running: Running, *granted: str) -> None:
+    consents = tuple(ConsentChange(channel=each, purpose="marketing", granted=True) for each in granted)
+    now = now_ms() - 3_600_000
+    event = Customer(
+        message_id=f"ada-{now}", type="identify", user_id="ada", occurred_at=now, received_at=now, trust=SERVER,
+        trusted=True, consents=consents, properties='{"email": "ada@customers.example"}',
+    )  # fmt: skip
+    running.put("u:ada", event)
+    running.settle("u:ada")
+
+
+def profile(running: Running) -> Profile:
+    running.settle("u:ada")
+    stored = running.reader.subject("u:ada")[1]
+    found = subjects.decode("u:ada", stored or b"")
+    assert isinstance(found, Profile)
+    return found
+
+
+def test_looking_at_the_page_changes_nothing(idle: Running) -> None:
+    answer = get(idle, f"/u/{sealed('unsubscribe', 'u:nobody-yet')}")
+    assert answer.status_code == 200
+    assert "Unsubscribe from e-mails" in answer.text
+    assert "<script" not in answer.text
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert get(idle, f"/c/{sealed('confirm')}").status_code == 200
+    assert said(idle) == []
+
+
+def test_one_click_of_a_mail_program_unsubscribes(at_work: Running) -> None:
+    knows_ada(at_work, "email", "push")
+    answer = post(at_work, f"/u/{sealed('unsubscribe')}", ONE_CLICK)
+    assert answer.status_code == 200
+    consent = profile(at_work).consent
+    assert consent.allows("email", "marketing") is False
+    assert consent.allows("push", "marketing") is True
+    word = consent.permissions["email.marketing"]
+    assert (word.wording, word.place) == ("Unsubscribe", "preference centre")
+
+
+def test_the_preference_centre_shows_what_is_and_takes_what_is_wanted(at_work: Running) -> None:
+    knows_ada(at_work, "email", "post")
+    token = sealed("unsubscribe")
+    boxes = {name: f'value="{name}" checked' in get(at_work, f"/u/{token}").text for name in ("email", "post", "sms")}
+    assert boxes == {"email": True, "post": True, "sms": False}
+    answer = post(at_work, f"/u/{token}", "do=choose&channel=sms&channel=post&channel=carrier-pigeon")
+    assert "Your choice is saved." in answer.text
+    consent = profile(at_work).consent
+    assert [consent.allows(name, "marketing") for name in ("email", "post", "sms")] == [False, True, True]
+    answer = post(at_work, f"/u/{token}", "do=nothing")
+    assert "no news" in answer.text
+    assert not any(profile(at_work).consent.allows(name, "marketing") for name in ("email", "post", "sms", "push"))
+
+
+def test_double_opt_in_takes_a_second_yes(at_work: Running) -> None:
+    knows_ada(at_work)
+    assert profile(at_work).consent.allows("email", "marketing") is None
+    assert "Thank you" in post(at_work, f"/c/{sealed('confirm')}").text
+    assert profile(at_work).consent.allows("email", "marketing") is True
+
+
+def test_openings_and_clicks_come_back_as_events_each_once(at_work: Running) -> None:
+    knows_ada(at_work)
+    before = profile(at_work).activity
+    click = sealed("click", url="https://shop.example/tea?a=1&b=2")
+    for _ in range(2):
+        opened = get(at_work, f"/o/{sealed('open')}")
+        assert (opened.headers["content-type"], opened.status_code) == ("image/gif", 200)
+        clicked = get(at_work, f"/l/{click}")
+        assert (clicked.status_code, clicked.headers["location"]) == (302, "https://shop.example/tea?a=1&b=2")
+    wait_until(lambda: len(clicks(at_work)) == 4)
+    names = {each.message_id: (each.event, each.campaign_name) for each in clicks(at_work)}
+    assert sorted(names.values()) == [("Email Link Clicked", "win-back"), ("Email Opened", "win-back")]
+    after = profile(at_work).activity
+    assert after.events == before.events + 1, "a click is a visit, an opened mail is none"
+    assert after.last_source == "campaign:win-back"
+
+
+@pytest.mark.parametrize(
+    "path", ["/u/x", "/c/x", "/l/x", "/u/" + sealed("open"), "/c/" + sealed("unsubscribe"), "/l/" + sealed("open")]
+)
+def test_a_link_that_is_not_whole_opens_nothing(idle: Running, path: str) -> None:
+    assert get(idle, path).status_code == 404
+    if not path.startswith("/l/"):
+        assert post(idle, path, ONE_CLICK).status_code == 404
+
+
+@pytest.mark.parametrize("body", ["", "do=everything", "List-Unsubscribe=Two-Click", "&" * 100, "\xff"])
+def test_a_post_that_says_nothing_changes_nothing(idle: Running, body: str) -> None:
+    assert post(idle, f"/u/{sealed('unsubscribe')}", body).status_code == 400
+
+
+def reports(*events: dict[str, object]) -> dict[str, object]:
+    return {"events": list(events)}
+
+
+def test_a_bounce_makes_the_address_unusable_and_a_complaint_ends_the_permission(at_work: Running) -> None:
+    knows_ada(at_work, "email")
+    mail = f"<{sealed('mail')}@shop.example>"
+    soft = {"type": "bounced", "message_id": mail, "permanent": False}
+    assert at_work.client.post("/v1/email/events", json=reports(soft)).json() == {"accepted": 1, "unknown": 0}
+    assert profile(at_work).reach.takes_mail("ada@customers.example")
+    told = reports({"type": "bounced", "message_id": mail}, {"type": "delivered", "message_id": "<other@example>"})
+    for _ in range(2):
+        assert at_work.client.post("/v1/email/events", json=told).json() == {"accepted": 1, "unknown": 1}
+    assert not profile(at_work).reach.takes_mail("ada@customers.example")
+    assert profile(at_work).consent.allows("email", "marketing") is True
+    at_work.client.post("/v1/email/events", json=reports({"type": "complained", "message_id": mail}))
+    assert profile(at_work).consent.allows("email", "marketing") is False
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"events": []}, reports({"type": "sent", "message_id": "x"}), reports({"type": "bounced"}), []]
+)
+def test_reports_are_read_strictly(idle: Running, body: object) -> None:
+    assert idle.client.post("/v1/email/events", json=body).status_code == 400
+
+
+@pytest.mark.parametrize(("key", "status"), [("", 401), ("guessed", 401), (WRITE_KEY, 403), (SERVER_KEY, 400)])
+def test_reports_need_the_server_key(idle: Running, key: str, status: int) -> None:
+    assert httpx.post(f"{idle.url}/v1/email/events", auth=(key, ""), content=b"").status_code == status
