@@ -45,6 +45,7 @@ CAMPAIGN_PARTS = (
     ('[do] kind = "task"', rules.DoTask),
     ("[contact]", rules.Contact),
     ("[budget]", rules.Budget),
+    ("campaigns/policy.toml", rules.Policy),
 )
 
 

@@ -319,18 +319,17 @@ def publish_campaigns(app: App, folder: Path, *, only_if_changed: bool) -> int |
     """Check the folder's files and write them whole to every partition; the version they have, or None if they are
     in force already. Raises CampaignError, Unavailable."""
     loaded = campaign_files.load(folder)
-    data = campaign_files.to_json(loaded)
+    data, policy = campaign_files.to_json(loaded), msgspec.json.encode(campaign_files.load_policy(folder))
     reader = app.backend.reader()
     try:
         active = _rules_to_come(app, reader)
-        if only_if_changed and active.campaigns == data:
+        if only_if_changed and (active.campaigns, active.policy) == (data, policy):
             return None
         version = max(wall_ms(), active.campaigns_version + 1)
-        _to_every_partition(
-            app,
-            reader,
-            CampaignsChanged(version=version, campaigns=data, source=source("publish"), received_at=wall_ms()),
+        change = CampaignsChanged(
+            version=version, campaigns=data, policy=policy, source=source("publish"), received_at=wall_ms()
         )
+        _to_every_partition(app, reader, change)
     finally:
         reader.close()
     return version

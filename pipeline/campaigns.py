@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.core import zones
 from pipeline.core.customer import conditions
 from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.activity import MAX_RECENT
@@ -25,6 +26,7 @@ from pipeline.core.rules import (
     DoMessage,
     DoTask,
     DoVoucher,
+    Policy,
     WhenHesitating,
     WhenLapsed,
     WhenRegular,
@@ -36,10 +38,13 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
 }
 """The tables whose `kind` says which keys they have."""
 TABLES: dict[str, type[msgspec.Struct]] = {"contact": Contact, "budget": Budget}
+POLICY = "policy.toml"
+"""The one file of the folder that is no campaign."""
 CHANNELS = ("email", "push", "site", "sms", "phone", "post")
 PURPOSES = ("marketing", "service", "profiling")
 PATTERNS = {
     "^[a-z0-9][a-z0-9-]{0,63}$": "small letters, digits and hyphens, at most 64",
+    "^([01][0-9]|2[0-3]):[0-5][0-9]$": 'a time of the day such as "21:00"',
     "^([A-Z]{3})?$": 'an ISO 4217 code such as "EUR"',
 }
 
@@ -71,7 +76,7 @@ def load(folder: Path) -> tuple[Campaign, ...]:
         raise CampaignError([f"{folder} is not a folder; put the campaign files there or name another one"])
     problems: list[str] = []
     campaigns: dict[str, Campaign] = {}
-    for file in sorted(folder.glob("*.toml")):
+    for file in sorted(file for file in folder.glob("*.toml") if file.name != POLICY):
         try:
             campaign = parse(file.read_text(encoding="utf-8-sig"), file)
         except UnicodeDecodeError as error:
@@ -85,15 +90,42 @@ def load(folder: Path) -> tuple[Campaign, ...]:
     return tuple(campaigns[name] for name in sorted(campaigns))
 
 
+def load_policy(folder: Path) -> Policy:
+    """What the folder's `policy.toml` says of contacting anybody; without one, what `Policy` says by itself.
+
+    Raises CampaignError with all its problems.
+    """
+    file = folder / POLICY
+    if not file.exists():
+        return Policy()
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CampaignError([f"{file}: is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+    return parse_policy(text, file)
+
+
+def parse_policy(text: str, file: Path) -> Policy:
+    """The text of `policy.toml`. Raises CampaignError."""
+    table = _read(text, file)
+    problems = list(_structure(table, Policy, (), "the policy"))
+    zone = table.get("default_timezone", "UTC")
+    if isinstance(zone, str) and zones.zone(zone) is None:
+        near = difflib.get_close_matches(zone, zones.names(), n=1, cutoff=0.5)
+        hint = f"did you mean `{near[0]}`? " if near else ""
+        what = f'`{zone}` is not a time zone; {hint}Valid are IANA names such as "Europe/Amsterdam"'
+        problems.append((("default_timezone",), what))
+    if problems:
+        raise CampaignError([f"{file}, line {_line(text, path)}: {what}" for path, what in problems])
+    return msgspec.convert(table, Policy)
+
+
 def parse(text: str, file: Path) -> Campaign:
     """One campaign file's text; `file` is what problems are reported under, and its stem is the name required.
 
     One file a name, and the name is the file's: no two files of a folder can give one name. Raises CampaignError.
     """
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CampaignError([f"{file}: is not TOML: {error}"]) from None
+    table = _read(text, file)
     problems = list(_problems(table, file.stem))
     if problems:
         raise CampaignError([f"{file}, line {_line(text, path)}: {what}" for path, what in problems])
@@ -108,6 +140,13 @@ def to_json(campaigns: tuple[Campaign, ...]) -> bytes:
 def from_json(data: bytes) -> tuple[Campaign, ...]:
     """The inverse of `to_json`. Raises msgspec.ValidationError or msgspec.DecodeError for anything else."""
     return _decoder.decode(data)
+
+
+def _read(text: str, file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CampaignError([f"{file}: is not TOML: {error}"]) from None
 
 
 def _problems(table: Mapping[str, Any], stem: str) -> Iterator[_Problem]:

@@ -290,11 +290,11 @@ class RecordErased(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CampaignsChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """To every partition: from here on these campaigns are in force, all of them and no others."""
+    """To every partition: from here on these campaigns and no others, and this policy (`core.rules`, as JSON)."""
 
     version: int
     campaigns: bytes
-    """JSON of `rules.Campaign` values."""
+    policy: bytes = b""
     source: str = ""
     received_at: int
 

@@ -31,7 +31,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.presence import AgentsChanged, Presence, heard
-from pipeline.core.rules import Campaign, Rules, live
+from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, live
 
 CORE_VERSION = 1
 """Rises when the core would decide differently: a partition changes its core only with nothing to recover."""
@@ -57,6 +57,7 @@ STAMPED = (
 _IS_STAMPED = frozenset(STAMPED)
 _SPECIAL = frozenset({Heartbeat, ImportStarted, ImportEnded, CampaignsChanged, ModelChanged})
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
+_policy = msgspec.json.Decoder(Policy)
 _model = msgspec.json.Decoder(LapseModel)
 
 
@@ -94,6 +95,8 @@ class ActiveRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     model_version: int = 0
     model: bytes = b"{}"
     presence: Presence = Presence()
+    policy: bytes = b""
+    """b"": none was published."""
 
 
 def advance(state: PartitionState, event: Event) -> PartitionState:
@@ -176,7 +179,9 @@ def activate(active: ActiveRules, event: Changed) -> ActiveRules:
     if isinstance(event, CampaignsChanged):
         if event.version <= active.campaigns_version:
             return active
-        return msgspec.structs.replace(active, campaigns_version=event.version, campaigns=event.campaigns)
+        return msgspec.structs.replace(
+            active, campaigns_version=event.version, campaigns=event.campaigns, policy=event.policy
+        )
     if event.version <= active.model_version:
         return active
     return msgspec.structs.replace(active, model_version=event.version, model=event.model)
@@ -187,6 +192,7 @@ def rules_of(active: ActiveRules, code_secret: bytes, *, redeemable: bool) -> Ru
     return Rules(
         campaigns=live(_campaigns.decode(active.campaigns)),
         campaigns_version=active.campaigns_version,
+        policy=_policy.decode(active.policy) if active.policy else NO_POLICY,
         model=_model.decode(active.model),
         model_version=active.model_version,
         code_secret=code_secret,

@@ -129,6 +129,29 @@ class Budget(_Part, frozen=True, kw_only=True):
         return self.vouchers > 0 or self.amount_cents > 0
 
 
+TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Policy(_Part, frozen=True, kw_only=True):
+    """`campaigns/policy.toml`: when and how often anybody is contacted, whatever the campaign."""
+
+    per_day: NotNegative = 1
+    """Marketing contacts of one person within any 24 hours, all campaigns together; 0: without a limit."""
+    per_week: NotNegative = 3
+    """… within any 7 days."""
+    quiet_from: TimeOfDay = "21:00"
+    """From then on nothing is sent by e-mail, push, SMS or phone, by the clock of the person."""
+    quiet_until: TimeOfDay = "08:00"
+    """… until then. The same as `quiet_from`: there are no quiet hours."""
+    default_timezone: str = "UTC"
+    """Of who has not said theirs (the trait `timezone`): an IANA name such as "Europe/Amsterdam"."""
+    double_opt_in: bool = True
+    """Whether permission to write e-mail counts only once it was confirmed from the mailbox, unless the shop's server
+    vouches for it."""
+
+
+NO_POLICY = Policy(per_day=0, per_week=0, quiet_from="00:00", quiet_until="00:00", double_opt_in=False)
+"""What holds until campaigns are published: nothing is held back."""
 Do = DoVoucher | DoChatPrompt | DoMessage | DoTask
 
 
@@ -165,6 +188,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     campaigns_version: int = 0
     model: LapseModel = LapseModel()
     model_version: int = 0
+    policy: Policy = NO_POLICY
     code_secret: bytes = b""
     redeemable: bool = True
     """False while the public demo secret mints the codes."""

@@ -9,6 +9,7 @@ from pipeline.backends.contract import Reader
 from pipeline.codec import Codec
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
+from pipeline.core.effects import Message
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign
 from pipeline.erased import ErasureGuard
@@ -19,6 +20,7 @@ from pipeline.sinks.steps import FORGOTTEN
 EVENTS = "events"
 MARKETING = "marketing"
 PROFILING = "profiling"
+TRANSACTIONAL = "transactional"
 MAX_WAITING = 10_000
 _rules = msgspec.msgpack.Decoder(ActiveRules)
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
@@ -45,8 +47,9 @@ class Permission:
             raise NotPermittedError(FORGOTTEN)
         if profile.identity.owner:
             profile = self._profile(profile.identity.owner)[1] or profile
-        channel, purpose = channel_of(effect), self._purpose(effect.campaign)
-        if profile.consent.allows(channel, purpose) is False:
+        channel = channel_of(effect)
+        purpose = effect.purpose if isinstance(effect, Message) else self._purpose(effect.campaign)
+        if purpose != TRANSACTIONAL and profile.consent.allows(channel, purpose) is False:
             raise NotPermittedError("consent withdrawn")
         return Recipient(
             customer=profile.key,

@@ -28,6 +28,14 @@ from servers.process import ServerProcess
 RAPPORT = Path(sys.executable).with_name("rapport")
 ROOT = Path(__file__).resolve().parents[2]
 CAMPAIGNS = ROOT / "campaigns"
+NO_POLICY = """\
+per_day = 0
+per_week = 0
+quiet_from = "00:00"
+quiet_until = "00:00"
+double_opt_in = false
+"""
+"""Nothing waits for the morning: the tests run at any hour."""
 ADDRESS = re.compile(r"http://[^\s/]+")
 STOP_SECONDS = 60.0
 
@@ -140,6 +148,7 @@ class Home:
         if done.code:
             raise AssertionError(done.err)
         shutil.copytree(CAMPAIGNS, self.path / "campaigns", dirs_exist_ok=True)
+        (self.path / "campaigns" / "policy.toml").write_text(NO_POLICY)
         with (self.path / "rapport.toml").open("a") as file:
             for name, value in {"campaigns": str(self.path / "campaigns"), **settings}.items():
                 file.write(f"{name} = {json.dumps(value)}\n")

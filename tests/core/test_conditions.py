@@ -34,7 +34,13 @@ def ann():
             interests={"tea": 3, "cups": 9, "art": 3, "books": 1},
         ),
         identity=Identity(groups=("staff", "choir")),
-        consent=Consent({"email.marketing": Permission(True, T0), "sms.marketing": Permission(False, T0)}),
+        consent=Consent(
+            {
+                "email.marketing": Permission(True, T0),
+                "sms.marketing": Permission(False, T0),
+                "push.marketing": Permission(False, T0, unconfirmed=True),
+            }
+        ),
         chat=Chatting(conversations=4),
     )
 
@@ -63,7 +69,7 @@ READINGS = {
     "chat.conversations": 4,
     "consent.email_marketing": "granted",
     "consent.sms_marketing": "withdrawn",
-    "consent.push_marketing": "unknown",
+    "consent.push_marketing": "unconfirmed",
     "consent.site_marketing": "unknown",
     "consent.phone_marketing": "unknown",
     "consent.post_marketing": "unknown",

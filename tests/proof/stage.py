@@ -214,6 +214,7 @@ class Stage:
         """The campaign files; another horizon is another version, which every customer is shown."""
         for name, text in CAMPAIGNS.items():
             (self.campaigns / f"{name}.toml").write_text(text.format(horizon_days=horizon_days))
+        (self.campaigns / "policy.toml").write_text('per_day = 0\nper_week = 0\nquiet_from = "08:00"\n')
 
     def copy_redis(self, target: Path) -> None:
         """Redis's append-only file as it is now: what a server that fell behind would still have."""

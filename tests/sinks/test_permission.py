@@ -92,12 +92,17 @@ def test_a_browser_that_was_handed_over_is_asked_of_its_person() -> None:
     assert look(Store(browser), mail(1, customer="a:b")) == ""
 
 
-def test_the_purpose_is_the_campaigns() -> None:
+def test_the_purpose_is_the_campaigns_or_the_message_s_own() -> None:
     contact = Contact(channels=("email",), purpose="service")
     campaign = Campaign(name="news", when=WhenLapsed(), do=DoVoucher(discount_percent=5), contact=contact)
     rules = ActiveRules(1, msgspec.json.encode([campaign]))
-    assert look(Store(customer(email_marketing=False), rules=rules), message(1, customer="u:ada")) == ""
-    assert look(Store(customer(email_service=False), rules=rules), message(1, customer="u:ada")) != ""
+    given = {"customer": "u:ada", "campaign": "news"}
+    assert look(Store(customer(email_marketing=False), rules=rules), mail(1, **given)) == ""
+    assert look(Store(customer(email_service=False), rules=rules), mail(1, **given)) != ""
+    assert look(Store(customer(email_marketing=False)), message(1, customer="u:ada", purpose="service")) == ""
+    assert look(Store(customer(email_service=False)), message(1, customer="u:ada", purpose="service")) != ""
+    confirmation = message(1, customer="u:ada", purpose="transactional")
+    assert look(Store(customer(email_marketing=False)), confirmation) == "", "the mail that asks for permission"
 
 
 @pytest.mark.parametrize("offset", [None, 0, 99])

@@ -20,6 +20,7 @@ from pipeline.core.customer import (
     activity,
     chat,
     consent,
+    contacts,
     decisions,
     dedup,
     expiry,
@@ -60,6 +61,7 @@ Step = Callable[[Profile, Stimulus, int, Rules, Sequence[Note]], tuple[Any, Sequ
 FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
     ("identity", identity.HEARS, identity.step),
     ("consent", consent.HEARS, consent.step),
+    ("contacts", contacts.HEARS, contacts.step),
     ("activity", activity.HEARS, activity.step),
     ("purchases", purchases.HEARS, purchases.step),
     ("lapse", lapse.HEARS, lapse.step),

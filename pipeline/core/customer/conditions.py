@@ -18,7 +18,7 @@ Kind = Literal["number", "text", "list", "yes or no"]
 Reading = int | str | bool | list[str] | None
 """What is found in a profile; None: it is not known, and nothing holds of what is not known."""
 STAGES = ("visitor", "interested", "in_cart", "checkout", "buyer", "repeat", "lapsed", "won_back")
-PERMISSIONS = ("granted", "withdrawn", "unknown")
+PERMISSIONS = ("granted", "withdrawn", "unconfirmed", "unknown")
 CHANNELS = ("email", "push", "site", "sms", "phone", "post")
 TOP_INTERESTS = 3
 
@@ -73,6 +73,9 @@ def _permission(channel: str) -> "Callable[[Profile, int], Reading]":
         allowed = profile.consent.allows(channel, "marketing")
         if allowed is None:
             return "unknown"
+        word = profile.consent.permissions.get(f"{channel}.marketing")
+        if word and word.unconfirmed:
+            return "unconfirmed"
         return "granted" if allowed else "withdrawn"
 
     return read

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from pipeline.core.customer.notes import Note
-from pipeline.core.effects import Output
-from pipeline.core.events import BROWSER, Clickstream, ConsentChange, Customer, HandedOver, Stimulus
+from pipeline.core.customer.notes import Note, facts_json
+from pipeline.core.effects import Message, Output
+from pipeline.core.events import BROWSER, SERVER, Clickstream, ConsentChange, Customer, HandedOver, Stimulus
+from pipeline.core.identifiers import effect_id
 from pipeline.core.rules import Rules
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ WITHDRAWN_BY = {
     "Email Marked as Spam": "email.marketing",
 }
 """Clickstream events that take a permission back."""
+CONFIRMED_BY = "Email Confirmed"
+"""A Clickstream event of somebody trusted: the mailbox's owner followed the link of the confirmation mail."""
+CONFIRMATION = "double-opt-in"
+"""In the place of a campaign's name: whose message that mail is. Its template is `confirm-email`."""
+CONFIRM_WITHIN_MS = 7 * 86_400_000
 
 HEARS: frozenset[type] = frozenset({Clickstream, Customer, HandedOver})
 _NOTHING: tuple[()] = ()
@@ -39,6 +45,8 @@ class Permission(msgspec.Struct, frozen=True, array_like=True, gc=False):
     at: int
     wording: str = ""
     place: str = ""
+    unconfirmed: bool = False
+    """It was given by a form and is not granted before the mailbox's owner has confirmed it."""
 
 
 class Consent(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -57,17 +65,20 @@ class Consent(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def step(
-    profile: "Profile", event: Stimulus, now: int, _rules: Rules, _notes: Sequence[Note]
+    profile: "Profile", event: Stimulus, now: int, rules: Rules, _notes: Sequence[Note]
 ) -> tuple[Consent, Sequence[Output | Note]]:
     """The slice after `event`."""
     consent = profile.consent
     if isinstance(event, Clickstream):
         name = WITHDRAWN_BY.get(event.event)
         if name is None:
-            return consent, _NOTHING
+            return (_confirmed(consent, now) if event.event == CONFIRMED_BY and event.trusted else consent), _NOTHING
         return _with(consent, {name: Permission(False, now, place=event.event)}), _NOTHING
     if isinstance(event, Customer) and event.consents:
-        return _changed(consent, event, now, profile.believes(event.trust)), _NOTHING
+        after = _changed(consent, event, now, profile.believes(event.trust))
+        if not rules.policy.double_opt_in or event.trust == SERVER:
+            return after, _NOTHING
+        return _with_confirmations(profile, after, event, now)
     if isinstance(event, HandedOver) and event.history is not None:
         return _merged(consent, event.history.consent, now, event.message.trust != BROWSER), _NOTHING
     return consent, _NOTHING
@@ -90,6 +101,56 @@ def _changed(consent: Consent, event: Customer, now: int, believed: bool) -> Con
     return _with(consent, said)
 
 
+def _with_confirmations(
+    profile: "Profile", after: Consent, event: Customer, now: int
+) -> tuple[Consent, Sequence[Output | Note]]:
+    """Each new permission to write e-mail waits until it is confirmed; the mail that asks for that. One that stood is
+    not asked about again, and who was asked is not asked again within the time they have."""
+    before = profile.consent.permissions
+    waiting: dict[str, Permission] = {}
+    questions: list[Output | Note] = []
+    for name, word in after.permissions.items():
+        last = before.get(name)
+        if word is last or not word.granted or not name.startswith("email.") or (last and last.granted):
+            continue
+        asked = last is not None and last.unconfirmed and now - last.at < CONFIRM_WITHIN_MS
+        at = last.at if last and asked else now
+        waiting[name] = msgspec.structs.replace(word, granted=False, at=at, unconfirmed=True)
+        if not asked:
+            questions.append(_question(profile.key, name, event.message_id, now))
+    return _with(after, waiting), questions
+
+
+def _question(key: str, name: str, message_id: str, now: int) -> Message:
+    occasion = f"{name}:{message_id}"
+    return Message(
+        id=effect_id(CONFIRMATION, key, occasion),
+        customer=key,
+        campaign=CONFIRMATION,
+        occasion=occasion,
+        channel="email",
+        template="confirm-email",
+        values=facts_json({"permission": name}),
+        reason="consent_unconfirmed",
+        facts=facts_json({"permission": name}),
+        decided_at=now,
+        not_after=now + CONFIRM_WITHIN_MS,
+        purpose="transactional",
+    )
+
+
+def _confirmed(consent: Consent, now: int) -> Consent:
+    """Every permission that waits for it and was not withdrawn meanwhile."""
+    return _with(
+        consent,
+        {
+            name: msgspec.structs.replace(word, granted=True, at=now, unconfirmed=False)
+            for name, word in consent.permissions.items()
+            if word.unconfirmed and now - word.at < CONFIRM_WITHIN_MS
+        },
+    )
+
+
 def _names(change: ConsentChange, channels: frozenset[str], purposes: frozenset[str]) -> bool:
     return change.channel in channels and change.purpose in purposes
 
@@ -99,7 +160,7 @@ def _merged(consent: Consent, handed: Consent, now: int, believed: bool) -> Cons
     taken: dict[str, Permission] = {}
     for name, word in handed.permissions.items():
         channel, _, purpose = name.partition(".")
-        if not word.granted:
+        if not word.granted and not word.unconfirmed:
             taken[name] = msgspec.structs.replace(word, at=now)
         elif believed and consent.allows(channel, purpose) is None:
             taken[name] = word

@@ -1,8 +1,8 @@
 """Whether a campaign may act for the customer now, and why or why not. Every candidate passes here, once.
 
 Owns the slice `decisions`: issued occasions (never evicted while their campaign lives) and the last answers. The
-order of the checks is the order of the functions in `_CHECKS`; the holdout is the last one, so that those left
-alone are exactly like those who were contacted.
+order of the checks is the order of the functions in `_CHECKS`; then the contact policy may put it off (`permitted`);
+the holdout comes last, so that those left alone are exactly like those who were contacted.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pipeline.core.customer import acting
+from pipeline.core.customer import acting, permitted
 from pipeline.core.customer.conditions import found, holds
 from pipeline.core.customer.notes import Candidate, Fact, Granted, LapseDisproved, Note, OccasionGone, facts_json
 from pipeline.core.customer.pending import (
@@ -19,6 +19,7 @@ from pipeline.core.customer.pending import (
     answered,
     asked,
     candidate_of,
+    put_off,
     settled,
     unwanted,
     waiting,
@@ -60,7 +61,10 @@ class Decisions(msgspec.Struct, frozen=True, array_like=True, gc=False):
     answers: dict[str, Answer] = {}
     """By campaign; the oldest makes room beyond `MAX_ANSWERS`."""
     pending: tuple[Pending, ...] = ()
-    """What waits for a claim is answered within a minute, what waits for a budget when that has answered."""
+    """What waits for a claim is answered within a minute, what waits for a budget when that has answered, what the
+    contact policy put off at its time."""
+    contacted: tuple[int, ...] = ()
+    """When the customer was contacted, epoch ms, as far as the policy's limits can ask."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -82,6 +86,7 @@ class _Sitting:
         self.spent: set[str] = set()
         """Budget ids of the grants that were used."""
         self.outputs: list[Output | Note] = []
+        self.contacted = own.contacted
 
     def answer(self, campaign: str, occasion: str, outcome: Outcome, reason: str, facts: str) -> None:
         """Keep and publish the answer, if it is another one than the last for this campaign."""
@@ -112,7 +117,12 @@ def step(
     """Answer every candidate, new or waiting, in the campaigns' order of priority."""
     own = profile.decisions
     kind = type(event)
-    concerns = own.pending or kind is HandedOver or kind is RulesChanged or kind is BudgetAnswered
+    concerns = (
+        any(it.put_off_until <= now for it in own.pending)
+        or kind is HandedOver
+        or kind is RulesChanged
+        or kind is BudgetAnswered
+    )
     if not concerns and not any(isinstance(note, _CONCERNS) for note in notes):
         return own, ()
     if isinstance(event, HandedOver) and event.history is not None:
@@ -131,7 +141,7 @@ def step(
     sitting.outputs += settled(held, sitting.pending, sitting.spent, now)
     if kind is RulesChanged:
         sitting.issued = _bounded_issued(sitting.issued, rules)
-    after = Decisions(sitting.issued, _bounded_answers(sitting.answers), tuple(sitting.pending))
+    after = Decisions(sitting.issued, _bounded_answers(sitting.answers), tuple(sitting.pending), sitting.contacted)
     return (own if after == own else after), sitting.outputs
 
 
@@ -169,12 +179,12 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pendi
         if last is None or last.occasion != occasion or last.outcome == "DEFERRED":
             sitting.answer(name, occasion, "REFUSED", "already_issued", "{}")
         return
-    if fresh and any(it.is_for(name, occasion) and it.budget_id for it in sitting.pending):
+    if fresh and any(it.is_for(name, occasion) and (it.budget_id or it.since) for it in sitting.pending):
         return
     if fresh and not isinstance(campaign.do, DoChatPrompt) and _is_unverified(sitting, campaign):
         sitting.answer(name, occasion, "REFUSED", "unverified", "{}")
         return
-    if pending is not None and pending.is_asked():
+    if pending is not None and (pending.is_asked() or pending.put_off_until > sitting.now):
         sitting.pending.append(pending)
         return
     if sitting.claim_until > sitting.now:
@@ -194,16 +204,37 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pendi
     for objection in _CHECKS:
         refusal = objection(sitting, campaign)
         if refusal is not None:
-            if refusal.reason == "holdout":
-                _mark_issued(sitting, name, occasion)
             sitting.answer(name, occasion, "REFUSED", refusal.reason, facts_json(refusal.facts))
             return
+    if _is_put_off(sitting, campaign, candidate, pending):
+        return
+    if refusal := _holdout(sitting, campaign):
+        _mark_issued(sitting, name, occasion)
+        sitting.answer(name, occasion, "REFUSED", refusal.reason, facts_json(refusal.facts))
+        return
     if isinstance(campaign.do, DoVoucher) and campaign.budget.is_limited():
         if pending is None or not pending.granted:
             _ask(sitting, campaign, candidate)
             return
         sitting.spent.add(pending.budget_id)
     _take(sitting, campaign, candidate)
+
+
+def _is_put_off(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pending: Pending | None) -> bool:
+    """Whether the contact policy has it wait; what would wait for too long is refused instead."""
+    profile, now = sitting.profile, sitting.now
+    channel, _ = acting.way(profile, campaign)
+    hindrance = permitted.hindrance(profile, campaign, channel, sitting.contacted, now, sitting.rules.policy)
+    if hindrance is None:
+        return False
+    held = put_off(candidate, pending, hindrance.until, now)
+    waits = hindrance.until <= held.since + permitted.longest_wait_ms(campaign)
+    facts = facts_json(hindrance.facts | {"again_at": hindrance.until} if waits else hindrance.facts)
+    outcome: Outcome = "DEFERRED" if waits else "REFUSED"
+    sitting.answer(campaign.name, candidate.occasion, outcome, hindrance.reason, facts)
+    if waits:
+        sitting.pending.append(held)
+    return True
 
 
 def _ask(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
@@ -256,6 +287,14 @@ def _no_agent_free(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
     return Refusal("no_agent_free", {"agents": 0})
 
 
+def _complaint_open(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
+    """Who has cause to complain is not advertised to."""
+    complaints = sitting.profile.contacts.complaints
+    if not complaints or campaign.contact.purpose != permitted.MARKETING:
+        return None
+    return Refusal("complaint_open", {"complaint": complaints[-1]})
+
+
 def _customer_limit(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
     """It has acted for this customer as often as it may, within the days that count."""
     if not campaign.per_customer:
@@ -280,8 +319,8 @@ _CHECKS: tuple[Callable[[_Sitting, Campaign], Refusal | None], ...] = (
     _condition_false,
     _no_consent,
     _no_agent_free,
+    _complaint_open,
     _customer_limit,
-    _holdout,
 )
 
 
@@ -289,6 +328,8 @@ def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
     channel, closed = acting.way(sitting.profile, campaign)
     candidate = acting.with_way(candidate, channel, closed)
     _mark_issued(sitting, campaign.name, candidate.occasion)
+    if permitted.counts(campaign, channel):
+        sitting.contacted = permitted.remembered((*sitting.contacted, sitting.now), sitting.now)
     sitting.answer(campaign.name, candidate.occasion, "TAKEN", candidate.reason, candidate.facts)
     sitting.outputs.append(Granted(candidate=candidate, channel=channel))
     sitting.outputs += acting.effects(campaign, candidate, channel, sitting.profile.key, sitting.now)
@@ -322,8 +363,9 @@ def _merged(own: Decisions, theirs: Decisions, visit: str, rules: Rules) -> Deci
         msgspec.structs.replace(waits, occasion=visit) if waits.campaign in prompts else waits
         for waits in own.pending
     )
-    promised = tuple(waits for waits in theirs.pending if waits.budget_id)
-    return Decisions(issued, answers, (*pending, *promised))
+    promised = tuple(waits for waits in theirs.pending if waits.budget_id or waits.since)
+    contacted = tuple(sorted({*own.contacted, *theirs.contacted}))
+    return Decisions(issued, answers, (*pending, *promised), contacted)
 
 
 def _bounded_issued(issued: dict[str, dict[str, int]], rules: Rules) -> dict[str, dict[str, int]]:

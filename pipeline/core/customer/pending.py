@@ -35,6 +35,10 @@ class Pending(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The id of the voucher the campaign's budget was asked for; "" none."""
     granted: bool = False
     """It has a place reserved there, which is to be settled."""
+    put_off_until: int = 0
+    """The contact policy put it off until then, and nothing but the time brings it back; 0: it did not."""
+    since: int = 0
+    """When it was first put off, epoch ms; 0: never."""
 
     def is_asked(self) -> bool:
         """Whether it waits for the budget's answer."""
@@ -57,6 +61,12 @@ def waiting(candidate: Candidate, again_at: int) -> Pending:
         candidate.anonymous_id,
         again_at,
     )
+
+
+def put_off(candidate: Candidate, before: Pending | None, until: int, now: int) -> Pending:
+    """The candidate, waiting for the moment when it may be said; `before` if it waited already."""
+    held = before or waiting(candidate, 0)
+    return replace(held, again_at=until, put_off_until=until, since=held.since or now)
 
 
 def candidate_of(pending: Pending) -> Candidate:

@@ -5,6 +5,7 @@ import msgspec
 from pipeline.core.customer.activity import Activity
 from pipeline.core.customer.chat import Chatting
 from pipeline.core.customer.consent import Consent
+from pipeline.core.customer.contacts import Contacts
 from pipeline.core.customer.decisions import Decisions
 from pipeline.core.customer.dedup import Dedup
 from pipeline.core.customer.identity import Identity
@@ -33,6 +34,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     vouchers: Vouchers = Vouchers()
     chat: Chatting = Chatting()
     reach: Reach = Reach()
+    contacts: Contacts = Contacts()
 
     def is_browser(self) -> bool:
         """Whether this is an anonymous browser (`a:`) and not a known person (`u:`)."""
