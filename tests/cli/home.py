@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import hashlib
 import hmac
 import http.client
@@ -14,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -136,6 +138,17 @@ def ask(url: str, method: str, path: str, body: Any = None, key: str = "", **hea
     return Reply(answer.status, answer.headers, json.loads(text) if is_json else text.decode())
 
 
+@functools.cache
+def initial_settings() -> str:
+    """What `rapport init` writes, asked once: where many shops begin, each in a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        home = Home(Path(folder))
+        done = home.run("init")
+        if done.code:
+            raise AssertionError(done.err)
+        return (home.path / "rapport.toml").read_text()
+
+
 class Home:
     """A folder with `rapport.toml` and campaigns."""
 
@@ -143,10 +156,8 @@ class Home:
         self.path = path
 
     def init(self, **settings: object) -> Home:
-        """Fresh keys and the campaigns of this repository; more settings besides."""
-        done = self.run("init")
-        if done.code:
-            raise AssertionError(done.err)
+        """What `rapport init` writes and the campaigns of this repository; more settings besides."""
+        (self.path / "rapport.toml").write_text(initial_settings())
         shutil.copytree(CAMPAIGNS, self.path / "campaigns", dirs_exist_ok=True)
         (self.path / "campaigns" / "policy.toml").write_text(NO_POLICY)
         with (self.path / "rapport.toml").open("a") as file:
