@@ -49,6 +49,7 @@ def main() -> None:
 def section(found: Mapping[str, Sequence[Measured]], stage: Stage, asked: argparse.Namespace) -> Section:
     """What was found, laid out."""
     wall = {name: [each.per_second for each in rounds] for name, rounds in found.items()}
+    late = {name: [each.late_per_second for each in rounds] for name, rounds in found.items()}
     cpu = {name: [each.per_cpu_second for each in rounds] for name, rounds in found.items()}
     rows = [
         (
@@ -57,10 +58,18 @@ def section(found: Mapping[str, Sequence[Measured]], stage: Stage, asked: argpar
             str(Spread.of(wall[name])),
             str(Spread.of(cpu[name])),
             str(ratios(wall[name], wall["kafka-streams"])) if "kafka-streams" in wall else "",
+            str(Spread.of(late[name])),
         )
         for name in found
     ]
-    header = ("engine", "guarantee", "events per second", "events per CPU second", "times Kafka Streams")
+    header = (
+        "engine",
+        "guarantee",
+        "events per second",
+        "events per CPU second",
+        "times Kafka Streams",
+        "second half alone",
+    )
     targets = tuple(
         Target(
             what=f"{RUNNERS[ours].title}, as a multiple of {RUNNERS[theirs].title}",
@@ -78,6 +87,7 @@ def section(found: Mapping[str, Sequence[Measured]], stage: Stage, asked: argpar
     )
     raw = {f"{name}, events per second": figures for name, figures in wall.items()}
     raw |= {f"{name}, events per CPU second": figures for name, figures in cpu.items()}
+    raw |= {f"{name}, events per second in the second half": figures for name, figures in late.items()}
     return Section(
         tables=(Table("Small profile and all features", header, tuple(rows)),),
         targets=targets,

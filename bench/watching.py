@@ -10,7 +10,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,17 +31,25 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Measured(NamedTuple):
-    """So many events in so much time; `store_cpu_seconds` are those of a store that is a process of its own."""
+    """So many events in so much time; `store_cpu_seconds` are those of a store that is a process of its own. `late_`:
+    of the second half of the input alone, when caches are filled and Java's code is compiled."""
 
     events: int
     seconds: float
     cpu_seconds: float
     store_cpu_seconds: float
+    late_events: int
+    late_seconds: float
 
     @property
     def per_second(self) -> float:
         """Events per second of wall time."""
         return self.events / self.seconds
+
+    @property
+    def late_per_second(self) -> float:
+        """The same of the second half."""
+        return self.late_events / self.late_seconds
 
     @property
     def per_cpu_second(self) -> float:
@@ -50,6 +58,7 @@ class Measured(NamedTuple):
 
 
 class _Look(NamedTuple):
+    done: int
     at: float
     cpu_seconds: float
     store_cpu_seconds: float
@@ -64,31 +73,39 @@ def watched(
     """Watch until every partition's offset has reached its end in `ends` and nothing moves any more. `store`: the
     process id of the engine's store, if it has one outside. Raises RuntimeError if the process dies or stops moving.
     """
-    first = last = _look(process.pid, store)
+    total = sum(ends.values())
+    looks: list[_Look] = []
     before: Mapping[int, int] = {}
-    start = 0
+    moved = time.monotonic()
     while True:
         if process.poll() is not None:
             raise RuntimeError(f"it ended with exit code {process.returncode}")
         now = committed()
         done = sum(min(now.get(number, 0), end) for number, end in ends.items())
         if now != before:
-            last = _look(process.pid, store)
-            if not start and done:
-                first, start = last, done
-            before = now
-        elif time.monotonic() - last.at > (STILL_SECONDS if done == sum(ends.values()) else GIVE_UP_SECONDS):
+            before, moved = now, time.monotonic()
+            if done:
+                looks.append(_Look(done, moved, _cpu_seconds(process.pid), _cpu_seconds(store) if store else 0.0))
+        elif time.monotonic() - moved > (STILL_SECONDS if done == total else GIVE_UP_SECONDS):
             break
         time.sleep(LOOK_SECONDS)
-    if done < sum(ends.values()):
-        raise RuntimeError(f"it stopped at {done:,} of {sum(ends.values()):,} events for {GIVE_UP_SECONDS:g} s")
-    if last.at == first.at:
-        raise RuntimeError("everything was committed at once: measure more events")
+    if done < total:
+        raise RuntimeError(f"it stopped at {done:,} of {total:,} events for {GIVE_UP_SECONDS:g} s")
+    return _measured(looks, total)
+
+
+def _measured(looks: Sequence[_Look], total: int) -> Measured:
+    first, last = looks[0], looks[-1]
+    half = next(look for look in looks if look.done >= total / 2)
+    if not first.at <= half.at < last.at:
+        raise RuntimeError("too few commits were seen: measure more events")
     return Measured(
-        done - start,
+        last.done - first.done,
         last.at - first.at,
         last.cpu_seconds - first.cpu_seconds,
         last.store_cpu_seconds - first.store_cpu_seconds,
+        last.done - half.done,
+        last.at - half.at,
     )
 
 
@@ -113,10 +130,6 @@ def offsets_of(bootstrap: str, group: str, topic: str, partitions: int) -> Itera
         yield committed
     finally:
         consumer.close()
-
-
-def _look(pid: int, store: int) -> _Look:
-    return _Look(time.monotonic(), _cpu_seconds(pid), _cpu_seconds(store) if store else 0.0)
 
 
 def _cpu_seconds(pid: int) -> float:

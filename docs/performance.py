@@ -43,7 +43,8 @@ customer's triggers are compared with a count made from the input alone.
   the other keeps the small profile in a dict and commits changelog, triggers and offsets in one transaction.
 
 Time is taken from outside, alike for all: from the first commit of the group that is seen to the last, without what
-the first one held. Starting up is nobody's cost. CPU time is that of the engine's process, for Rapport with
+the first one held. Starting up is nobody's cost. The second half of each run alone is shown as well: by then caches
+are filled and Java's code is compiled. CPU time is that of the engine's process, for Rapport with
 Redis's; RocksDB is inside its engine. Kafka's share, the same machine's, is nobody's.
 """
 NOTHING = "\nNothing is recorded yet.\n"

@@ -104,10 +104,10 @@ def test_what_the_first_commit_holds_does_not_count_and_what_is_written_behind_t
 ) -> None:
     monkeypatch.setattr(watching, "STILL_SECONDS", 0.2)
     monkeypatch.setattr(watching, "LOOK_SECONDS", 0.01)
-    seen = offsets({}, {0: 100}, {0: 150, 1: 10}, {0: 400, 1: 200}, {0: 420, 1: 207})
+    seen = offsets({}, {0: 100}, {0: 150, 1: 10}, {0: 300, 1: 100}, {0: 400, 1: 200}, {0: 420, 1: 207})
     measured = watched(Alive(), lambda: next(seen), {0: 400, 1: 200})
-    assert measured.events == 500
-    assert measured.seconds > 0
+    assert (measured.events, measured.late_events) == (500, 200)
+    assert 0 < measured.late_seconds < measured.seconds
 
 
 def test_an_engine_that_dies_is_no_figure() -> None:
