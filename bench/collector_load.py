@@ -24,6 +24,7 @@ HEADERS = {
 }
 WRK_MISSING = "wrk is missing: apt-get install wrk (Debian, Ubuntu), brew install wrk (macOS)"
 VISITORS = 100_000
+SENT = "2026-05-30T10:00:00.000Z"
 SINGLE_BODIES = 10_000
 BATCH_BODIES = 1_000
 _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
@@ -73,7 +74,11 @@ def bodies(case: Case, count: int, seed: int = 1) -> list[bytes]:
     made = []
     for request in range(count):
         events = [_event(dice, request * case.events + place) for place in range(case.events)]
-        made.append(json.dumps({"batch": events} if case.events > 1 else events[0]).encode())
+        made.append(
+            json.dumps(
+                {"batch": events, "sentAt": SENT} if case.events > 1 else {**events[0], "sentAt": SENT}
+            ).encode()
+        )
     return made
 
 

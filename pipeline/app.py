@@ -164,7 +164,9 @@ class App:
             public_url=settings.public_url,
         )
         measures = observe.CollectorMeasures(self.registry)
-        return Collector(options, self.spool or self.appender("collect"), self.codec, wall_ms, measures)
+        if self.spool is None:
+            return Collector(options, self.appender("collect"), self.codec, wall_ms, measures)
+        return Collector(options, self.spool, self.codec, wall_ms, measures, self.spool.serve)
 
     @cached_property
     def spool(self) -> SpoolingAppender | None:

@@ -7,6 +7,7 @@ measures. One registry a process, made here and handed on: nothing is global.
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -68,9 +69,9 @@ class CollectorMeasures:
         self._requests = Counter(
             "rapport_collector_requests_total", "Requests answered.", ["endpoint", "status"], registry=registry
         )
-        self._in_progress = Gauge(
-            "rapport_collector_requests_in_progress", "Requests being answered.", registry=registry
-        )
+        self._in_progress = 0
+        in_progress = Gauge("rapport_collector_requests_in_progress", "Requests being answered.", registry=registry)
+        in_progress.set_function(lambda: self._in_progress)
         self._seconds = Histogram(
             "rapport_collector_request_duration_seconds",
             "From a request's arrival to its answer, durable in the log.",
@@ -86,16 +87,20 @@ class CollectorMeasures:
             registry=registry,
         )
         self._out.labels("unavailable", "log")  # from zero on: a rise is only seen from a value that was there
+        # Looking a label up costs more than counting; labels are few.
+        self._request_of: Callable[[str, int], Counter] = cache(self._requests.labels)
+        self._seconds_of: Callable[[str], Histogram] = cache(self._seconds.labels)
+        self._out_of: Callable[[str, str], Counter] = cache(self._out.labels)
 
     def request_started(self) -> None:
         """One more is in progress."""
-        self._in_progress.inc()
+        self._in_progress += 1
 
     def request_ended(self, endpoint: str, status: int, seconds: float) -> None:
         """One less."""
-        self._in_progress.dec()
-        self._requests.labels(endpoint, str(status)).inc()
-        self._seconds.labels(endpoint).observe(seconds)
+        self._in_progress -= 1
+        self._request_of(endpoint, status).inc()
+        self._seconds_of(endpoint).observe(seconds)
 
     def events_in(self, count: int) -> None:
         """Read from requests."""
@@ -103,7 +108,7 @@ class CollectorMeasures:
 
     def events_out(self, outcome: str, reason: str, count: int) -> None:
         """accepted, rejected or unavailable."""
-        self._out.labels(outcome, reason).inc(count)
+        self._out_of(outcome, reason).inc(count)
 
 
 class _ErasureCounts:

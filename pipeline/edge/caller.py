@@ -9,6 +9,7 @@ the caller unseen.
 import ipaddress
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Literal
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -64,6 +65,7 @@ class Proxies:
         return hops, scheme.lower()
 
 
+@lru_cache(maxsize=4096)
 def who(address: str) -> str:
     """What tells callers apart: an IPv4 address, or the network (/64) that a household's IPv6 addresses share."""
     found = _address(address)
@@ -72,6 +74,7 @@ def who(address: str) -> str:
     return str(found) if found else address
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(address: str) -> bool:
     """Whether it is this machine's own."""
     found = _address(address)

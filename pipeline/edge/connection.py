@@ -12,6 +12,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from pipeline.edge import heads
+from pipeline.edge.joined import Joined
 
 _BAD = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nx-content-type-options: nosniff\r\n"
@@ -42,7 +43,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection that says nothing is waited for no longer than a head."""
-        super().connection_made(transport)
+        super().connection_made(Joined(transport, self.loop))
         self._await_head()
         self._look_timer = self.loop.call_later(self.stalled_seconds, self._look)
 

@@ -5,6 +5,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -54,9 +55,8 @@ class Guard:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = list(message.get("headers", ()))
-                said = {name.lower() for name, _ in headers}
-                message["headers"] = headers + [header for header in SAFE if header[0] not in said]
+                headers = message.get("headers", ())
+                message["headers"] = [*headers, *_unsaid(tuple([name for name, _ in headers]))]
             await send(message)
 
         if scope["path"] != ALWAYS_ANSWERED and not is_loopback(address):
@@ -76,6 +76,13 @@ class Guard:
             "requests that came through a proxy are being limited as if they were one caller's: name the proxy in"
             " `trusted_proxies` (RAPPORT_TRUSTED_PROXIES)"
         )
+
+
+@lru_cache(maxsize=256)
+def _unsaid(names: tuple[bytes, ...]) -> list[tuple[bytes, bytes]]:
+    """What is to be added to headers of these names."""
+    said = {name.lower() for name in names}
+    return [header for header in SAFE if header[0] not in said]
 
 
 async def _limited(send: Send, wait: float) -> None:

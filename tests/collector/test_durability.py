@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from collector.harness import BROWSER_KEY, Door, MemoryLog, Response, ask, basic
-from pipeline.backends.contract import Position
-from pipeline.producers.collector.acknowledge import Acknowledgements
+from pipeline.backends.contract import Position, Unavailable
+from pipeline.producers.collector.acknowledge import Acknowledgement, Acknowledgements
 
 AUTHORISED = {"authorization": basic(BROWSER_KEY)}
 CLICK = b'{"event":"E","anonymousId":"a"}'
@@ -86,13 +86,17 @@ def test_many_confirmations_wake_the_loop_once() -> None:
             return plain(*args, **kwargs)  # type: ignore[arg-type]
 
         loop.call_soon_threadsafe = counting  # type: ignore[method-assign]
-        acknowledgements = Acknowledgements(log, loop)
-        record = Door().log.records
-        futures = [acknowledgements.append([*record, object()]) for _ in range(1000)]  # type: ignore[list-item]
+        acknowledgements = Acknowledgements(log, None, 60.0, loop)
+        waits = []
+        for _ in range(1000):
+            acknowledgement = Acknowledgement(acknowledgements)
+            acknowledgement.append([object()])  # type: ignore[list-item]
+            waits.append(loop.create_task(acknowledgement.durable()))
+        await asyncio.sleep(0)
         waiting, log.waiting = log.waiting, []
         for _, done in waiting:  # as from a thread that the loop can't interrupt
             done([])
-        await asyncio.gather(*futures)
+        await asyncio.gather(*waits)
 
     asyncio.run(story())
     assert wakes == 1
@@ -122,11 +126,54 @@ def test_a_confirmation_nobody_waits_for_any_more_harms_nobody() -> None:
     assert door.counted.in_progress == 0
 
 
+def test_a_log_that_takes_asking_is_asked_while_somebody_waits() -> None:
+    log = MemoryLog("later")
+    asked = 0
+
+    def ask_log() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 3:
+            waiting, log.waiting = log.waiting, []
+            for _, done in waiting:
+                done([])
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon_threadsafe = pytest.fail  # type: ignore[method-assign,assignment]
+        acknowledgements = Acknowledgements(log, ask_log, 60.0, loop)
+        acknowledgement = Acknowledgement(acknowledgements)
+        for _ in range(2):
+            acknowledgement.append([object()])  # type: ignore[list-item]
+        await acknowledgement.durable()
+        await asyncio.sleep(0.01)
+        assert asked == 3, "nobody waits any more"
+
+    asyncio.run(story())
+
+
+def test_one_of_several_parts_that_fails_is_enough() -> None:
+    log = MemoryLog("later")
+
+    async def story() -> None:
+        acknowledgement = Acknowledgement(Acknowledgements(log, None, 60.0, asyncio.get_running_loop()))
+        for _ in range(3):
+            acknowledgement.append([object()])  # type: ignore[list-item]
+        log.waiting[1][1](Unavailable("away"))
+        with pytest.raises(Unavailable, match="away"):
+            await acknowledgement.durable()
+        for place in (0, 2):
+            log.waiting[place][1]([])
+
+    asyncio.run(story())
+
+
 def test_a_confirmation_after_the_end_of_the_loop_harms_nobody() -> None:
     log = MemoryLog("later")
 
     async def story() -> None:
-        Acknowledgements(log, asyncio.get_running_loop()).append([object()])  # type: ignore[list-item]
+        acknowledgements = Acknowledgements(log, None, 60.0, asyncio.get_running_loop())
+        Acknowledgement(acknowledgements).append([object()])  # type: ignore[list-item]
 
     asyncio.run(story())
     for _, done in log.waiting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import pytest
 from cli.home import Home, Role, ask, until
 from servers.kafka import KafkaServer
 
+from pipeline.backends.contract import Unavailable
 from pipeline.backends.kafka_redis import KafkaRedis
+from pipeline.backends.kafka_redis.cluster import Cluster
+from pipeline.backends.kafka_redis.outlet import KafkaOutlet
 from pipeline.backends.reading import blocks
 from pipeline.codec import Codec
 from pipeline.core.events import Clickstream
+from spool.world import record
 
 PATIENCE_SECONDS = 60.0
 SPOOLED = 'rapport_spool_events_total{outcome="spooled"}'
@@ -130,6 +135,36 @@ def killed(broker: KafkaServer) -> Callable[[], object]:
 def frozen(broker: KafkaServer) -> Callable[[], object]:
     broker.pause()
     return broker.resume
+
+
+def test_a_session_that_is_left_while_its_records_are_on_their_way_tells_of_all(
+    broker: KafkaServer, prefix: str
+) -> None:
+    """librdkafka meets a fatal error then, and nobody else may be there to hear of it."""
+    broker.create_topic(f"{prefix}events", 8)
+    outlet = KafkaOutlet(Cluster(broker.bootstrap, prefix), "test")
+    answers: list[object] = []
+
+    def told(count: int) -> bool:
+        outlet.serve()
+        return len(answers) == count
+
+    outlet.append_soon([record("ann", 0)], answers.append)
+    until(lambda: told(1), PATIENCE_SECONDS)
+    broker.pause()
+    for number in range(100):
+        outlet.append_soon([record(f"customer {number}", 1)], answers.append)
+    deadline = time.monotonic() + 0.3  # for them to be sent; nothing says when that is
+    while time.monotonic() < deadline:
+        outlet.serve()
+    outlet.abandon()
+    broker.resume()
+    assert answers[0] == []
+    assert [type(answer) for answer in answers[1:]] == [Unavailable] * 100
+    outlet.append_soon([record("ann", 2)], answers.append)
+    until(lambda: told(102), PATIENCE_SECONDS)
+    assert answers[-1] == []
+    outlet.close()
 
 
 @pytest.mark.parametrize("lose", [killed, frozen])

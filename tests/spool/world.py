@@ -78,6 +78,8 @@ class Log:
         for _, done in sent:
             done(self.session.failure)
 
+    def serve(self) -> None: ...
+
     def abandon(self) -> None:
         if self.sessions:
             self.zombies.append(self.session)

@@ -144,14 +144,12 @@ def committed(cluster: Cluster, consumer: Consumer, at: TopicPartition) -> int |
 
 def produce(cluster: Cluster, producer: Producer, record: NewRecord, done: Any = None) -> None:
     """Hand `record` to the producer. Raises BufferError (queue full) or KafkaException."""
-    producer.produce(
-        cluster.topic(record.topic),
-        value=record.value,
-        key=record.key,
-        partition=_BY_KEY if record.partition is None else record.partition,
-        headers=list(record.headers) or None,
-        on_delivery=done,
-    )
+    topic = cluster.prefix + record.topic
+    partition = _BY_KEY if record.partition is None else record.partition
+    if record.headers:
+        producer.produce(topic, record.value, record.key, partition, done, headers=list(record.headers))
+    else:
+        producer.produce(topic, record.value, record.key, partition, done)
 
 
 def record_of(topic: str, message: Message) -> LogRecord:

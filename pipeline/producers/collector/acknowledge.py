@@ -1,8 +1,9 @@
 """From the log's threads back to the event loop: who waits for which records, woken once for many.
 
-The law: a future is set only on the loop, and a wake-up that is under way is never asked for again. A callback
+The law: who waits is woken only on the loop, and a wake-up that is under way is never asked for again. A callback
 puts its result in the queue first and asks for the wake-up after; the loop forgets the wake-up first and empties
-the queue after: so no result is left lying.
+the queue after: so no result is left lying. While somebody waits the loop asks the log itself, so that nothing has
+to cross from one thread to another; and one timer is enough for everybody's deadline.
 """
 
 import asyncio
@@ -14,6 +15,10 @@ from pipeline.backends.contract import NewRecord, Position, Unavailable
 
 _Outcome = list[Position] | Exception
 
+ASK_SECONDS = 0.001
+LOOK_SECONDS = 0.25
+"""Deadlines are looked at so often where there is nobody to ask."""
+
 
 class Keeper(Protocol):
     """What makes records durable, be it a log or a spool before one: all the collector knows of either."""
@@ -23,26 +28,49 @@ class Keeper(Protocol):
 
 
 class Acknowledgements:
-    """Appends records and waits until the log has them durably. Belongs to one event loop."""
+    """Appends records and waits until the log has them durably, so long at most. Belongs to one event loop. `ask`
+    has the log call back what is durable by now, if it takes asking."""
 
-    def __init__(self, keeper: Keeper, loop: asyncio.AbstractEventLoop) -> None:
-        self._keeper = keeper
+    def __init__(
+        self,
+        keeper: Keeper,
+        ask: Callable[[], None] | None,
+        seconds: float,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.keeper = keeper
+        self._ask = ask
+        self._every_seconds = ASK_SECONDS if ask else LOOK_SECONDS
+        self._seconds = seconds
         self._loop = loop
-        self._settled: deque[tuple[asyncio.Future[None], _Outcome]] = deque()
+        self._settled: deque[tuple[Acknowledgement, _Outcome]] = deque()
         self._awake = False
+        self._waiting: dict[asyncio.Future[None], float] = {}
+        """Until when; the first has waited longest."""
+        self._turning = False
 
-    def append(self, records: Sequence[NewRecord]) -> asyncio.Future[None]:
-        """A future that is done when all records are durable, or fails with Unavailable."""
+    def wait(self) -> "asyncio.Future[None]":
+        """A future that somebody waits for: fails with Unavailable at its deadline."""
         future: asyncio.Future[None] = self._loop.create_future()
-        try:
-            self._keeper.append_soon(records, lambda outcome: self._settle(future, outcome))
-        except Unavailable as problem:
-            future.set_exception(problem)
+        self._waiting[future] = self._loop.time() + self._seconds
+        if not self._turning:
+            self._turning = True
+            self._loop.call_later(self._every_seconds, self._turn)
         return future
 
-    def _settle(self, future: asyncio.Future[None], outcome: _Outcome) -> None:
+    def resolve(self, future: "asyncio.Future[None]", failure: Exception | None) -> None:
+        """On the loop. Nothing happens if the deadline has passed, or the request gave up waiting."""
+        self._waiting.pop(future, None)
+        if future.done():
+            return
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)
+
+    def settle(self, acknowledgement: "Acknowledgement", outcome: _Outcome) -> None:
         """On any thread."""
-        self._settled.append((future, outcome))
+        self._settled.append((acknowledgement, outcome))
         if self._awake:
             return
         self._awake = True
@@ -56,12 +84,62 @@ class Acknowledgements:
         """On the loop."""
         self._awake = False
         while self._settled:
-            future, outcome = self._settled.popleft()
-            if future.done():
-                continue  # the request gave up waiting
-            if isinstance(outcome, Unavailable):
-                future.set_exception(outcome)
-            elif isinstance(outcome, Exception):
-                future.set_exception(Unavailable(f"the log did not take the records: {outcome!r}"))
-            else:
-                future.set_result(None)
+            acknowledgement, outcome = self._settled.popleft()
+            acknowledgement.settled(outcome)
+
+    def _turn(self) -> None:
+        """While somebody waits."""
+        if self._ask is not None:
+            self._awake = True  # what is settled meanwhile is taken below
+            try:
+                self._ask()
+            finally:
+                self._wake()
+        now = self._loop.time()
+        while (first := next(iter(self._waiting), None)) and (first.done() or self._waiting[first] <= now):
+            self.resolve(first, Unavailable(f"the log has confirmed nothing for {self._seconds:g} s"))
+        self._turning = bool(self._waiting)
+        if self._turning:
+            self._loop.call_later(self._every_seconds, self._turn)
+
+
+class Acknowledgement:
+    """One request's: it may append several times before it waits."""
+
+    __slots__ = ("_failure", "_future", "_left", "_of")
+
+    def __init__(self, of: Acknowledgements) -> None:
+        self._of = of
+        self._left = 0
+        self._failure: Exception | None = None
+        self._future: asyncio.Future[None] | None = None
+
+    def append(self, records: Sequence[NewRecord]) -> None:
+        """Have the log keep these."""
+        self._left += 1
+        try:
+            self._of.keeper.append_soon(records, self._settle)
+        except Unavailable as problem:
+            self.settled(problem)
+
+    async def durable(self) -> None:
+        """Return when all that was appended is durable. Raises Unavailable."""
+        if self._failure is None and self._left:
+            self._future = self._of.wait()
+            await self._future
+        elif self._failure is not None:
+            raise self._failure
+
+    def settled(self, outcome: _Outcome) -> None:
+        """On the loop: what became of one append."""
+        self._left -= 1
+        if isinstance(outcome, Unavailable):
+            self._failure = outcome
+        elif isinstance(outcome, Exception):
+            self._failure = Unavailable(f"the log did not take the records: {outcome!r}")
+        if self._future is not None and (self._failure is not None or not self._left):
+            self._of.resolve(self._future, self._failure)
+
+    def _settle(self, outcome: _Outcome) -> None:
+        """On any thread."""
+        self._of.settle(self, outcome)

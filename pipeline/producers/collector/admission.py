@@ -27,13 +27,15 @@ class Admission:
     def before_body(self, scope: Scope, headers: dict[bytes, bytes]) -> Access | None:
         """What the keys in header and query allow; None if they allow nothing: one in the body still may. Raises
         Refused (429)."""
-        access = self._keys.access(presented(headers.get(b"authorization", b""), scope["query_string"]))
+        access = self._keys.of_head(headers.get(b"authorization", b""), scope["query_string"])
         if access is None and (wait := self._limits.bad_keys.spent(_caller(scope))):
             raise limited("too many requests without a valid key", wait)
         return access
 
     def access(self, scope: Scope, so_far: Access | None, more: object = None) -> Access:
         """What the keys allow when one `more` was shown, in body or path. Raises Refused (401)."""
+        if more is None and so_far is not None:
+            return so_far
         shown = presented(b"", b"", more)
         found = self._keys.access(shown) if so_far is None or so_far.kind == "browser" else None
         access = found if found is not None and (so_far is None or found.kind == "server") else so_far
@@ -53,7 +55,8 @@ class Admission:
         send as much of one customer as they have: history, say."""
         if access.kind == "server":
             return
-        for key, count in Counter(record.key for record in records if record.topic == "events").items():
+        keys = [record.key for record in records if record.topic == "events"]
+        for key, count in Counter(keys).items() if len(keys) > 1 else [(key, 1) for key in keys]:
             if wait := self._limits.customer.take(key.decode(), round(count / share)):
                 raise limited("too many events of one customer", wait)
 

@@ -74,7 +74,7 @@ _message = msgspec.json.Decoder(Message)
 def open_batch(data: bytes) -> Parcel:
     """The messages of a batch. Raises Refused (400)."""
     batch, data = _read(_batch, data)
-    messages = [bytes(raw) for raw in batch.batch]
+    messages = list(map(bytes, batch.batch))
     if len(messages) > MAX_BATCH_EVENTS:
         raise Refused(400, "too_many_events", f"{len(messages)} events in a batch: at most {MAX_BATCH_EVENTS}")
     context = batch.context or {}

@@ -5,14 +5,13 @@ The law: `{"success":true}` is sent only after the log has confirmed every recor
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from pipeline.backends.contract import NewRecord, Unavailable
 from pipeline.envelope import Encodes
 from pipeline.producers.collector import browser, stream
-from pipeline.producers.collector.acknowledge import Acknowledgements, Keeper
+from pipeline.producers.collector.acknowledge import Acknowledgement, Acknowledgements, Keeper
 from pipeline.producers.collector.admission import Admission
 from pipeline.producers.collector.answers import (
     SUCCESS,
@@ -53,8 +52,11 @@ class Collector:
         codec: Encodes,
         clock: Callable[[], int],
         measures: Measures,
+        ask: Callable[[], None] | None = None,
     ) -> None:
-        """Raises OSError if `options.library` can't be read, ValueError if there is no stream secret."""
+        """`ask` has the keeper call back what is durable by now, if it takes asking (`SpoolingAppender.serve`).
+
+        Raises OSError if `options.library` can't be read, ValueError if there is no stream secret."""
         if not options.stream_secret:
             raise ValueError("stream_secret is empty: set one, or anybody could sign tokens of the site stream")
         self._options = options
@@ -67,6 +69,7 @@ class Collector:
         self._admission = Admission(options.keys, options.limits)
         self._crawlers = Crawlers() if options.drop_crawlers else None
         self._held = Held(options.held_bytes)
+        self._ask = ask
         self._acknowledgements: Acknowledgements | None = None
 
     @staticmethod
@@ -78,7 +81,8 @@ class Collector:
         """One request."""
         if scope["type"] != "http":
             raise RuntimeError(f"the collector speaks HTTP only, not {scope['type']}")
-        started = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         found = route(scope["path"])
         endpoint = found.endpoint if found else "unknown"
         headers = dict(scope["headers"])
@@ -91,8 +95,7 @@ class Collector:
         except ClientGone:
             pass  # nobody to answer; the measure says so
         finally:
-            seconds = asyncio.get_running_loop().time() - started
-            self._measures.request_ended(endpoint, status, seconds)
+            self._measures.request_ended(endpoint, status, loop.time() - started)
 
     async def _answer(
         self, scope: Scope, headers: dict[bytes, bytes], found: Route | None, receive: Receive
@@ -160,9 +163,9 @@ class Collector:
         self._measures.events_in(len(parcel.messages))
         gpc = headers.get(b"sec-gpc") == b"1" and access.kind == "browser"
         agent = headers.get(b"user-agent", b"").decode("latin-1") if access.kind == "browser" else ""
-        waiting: list[asyncio.Future[None]] = []
+        acknowledgement = Acknowledgement(self._log())
         rejected: list[Rejection] = []
-        outcomes: Counter[tuple[str, str]] = Counter()
+        outcomes: list[dict[tuple[str, str], int]] = []
         for first in range(0, len(parcel.messages), CHUNK_EVENTS):
             if first:
                 await asyncio.sleep(0)
@@ -172,19 +175,19 @@ class Collector:
             if not first:
                 self._admit_customers(access, taken.records, len(chunk), len(parcel.messages))
             if taken.records:
-                waiting.append(self._log().append(taken.records))
+                acknowledgement.append(taken.records)
             rejected += taken.rejected
-            outcomes += taken.outcomes
-        await self._durable(waiting, len(parcel.messages))
-        for (outcome, reason), count in outcomes.items():
-            self._measures.events_out(outcome, reason, count)
+            outcomes.append(taken.outcomes)
+        await self._durable(acknowledgement, len(parcel.messages))
+        for counted in outcomes:
+            for (outcome, reason), count in counted.items():
+                self._measures.events_out(outcome, reason, count)
         return rejected
 
-    async def _durable(self, waiting: list[asyncio.Future[None]], events: int) -> None:
+    async def _durable(self, acknowledgement: Acknowledgement, events: int) -> None:
         try:
-            async with asyncio.timeout(self._options.answer_seconds):
-                await asyncio.gather(*waiting)
-        except (Unavailable, TimeoutError) as problem:
+            await acknowledgement.durable()
+        except Unavailable as problem:
             self._measures.events_out("unavailable", "log", events)
             raise unavailable("unavailable", "the log can't be written now: send the same again") from problem
 
@@ -214,7 +217,8 @@ class Collector:
     def _log(self) -> Acknowledgements:
         """Made by the first request, since only then there is a loop."""
         if self._acknowledgements is None:
-            self._acknowledgements = Acknowledgements(self._keeper, asyncio.get_running_loop())
+            seconds, loop = self._options.answer_seconds, asyncio.get_running_loop()
+            self._acknowledgements = Acknowledgements(self._keeper, self._ask, seconds, loop)
         return self._acknowledgements
 
 

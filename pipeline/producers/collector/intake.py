@@ -1,8 +1,6 @@
 """A parcel of messages to records for the log: translated, encoded, keyed; what is refused becomes a dead letter.
 Pure but for counting."""
 
-from collections import Counter
-
 import msgspec
 
 from pipeline.backends.contract import NewRecord
@@ -20,21 +18,24 @@ CRAWLER = "crawler"
 """The code of what is left out though nothing is wrong with it: there is no dead letter of it."""
 
 
+_UNREAD = Message()
+
+
 class Taken(msgspec.Struct):
     """What came of some messages."""
 
     records: list[NewRecord]
     rejected: list[Rejection]
-    outcomes: Counter[tuple[str, str]]
+    outcomes: dict[tuple[str, str], int]
     """How many by (outcome, reason), for the measures."""
 
 
 def take(messages: list[bytes], first: int, type_: str, arrival: Arrival, codec: Encodes) -> Taken:
     """Records of these messages, `first` being the place of the first one in its batch. `type_` "": each says its
     own."""
-    taken = Taken([], [], Counter())
+    taken = Taken([], [], {})
     for index, raw in enumerate(messages, first):
-        message = Message()
+        message = _UNREAD
         try:
             message = read_message(raw)
             record = translate(message, type_ or text(message.type), arrival, raw, index)
@@ -43,20 +44,24 @@ def take(messages: list[bytes], first: int, type_: str, arrival: Arrival, codec:
             continue
         if _is_crawlers(message, record, arrival):
             taken.rejected.append(Rejection(text(message.message_id)[:100], CRAWLER, "a crawler is no customer"))
-            taken.outcomes["dropped", CRAWLER] += 1
+            _count(taken, "dropped", CRAWLER)
             continue
         key = customer_key(record.user_id, record.anonymous_id).encode()
         taken.records.append(NewRecord(EVENTS, key, codec.encode(record)))
-        taken.outcomes["accepted", record.clamped] += 1
+        _count(taken, "accepted", record.clamped)
     return taken
+
+
+def _count(taken: Taken, outcome: str, reason: str) -> None:
+    taken.outcomes[outcome, reason] = taken.outcomes.get((outcome, reason), 0) + 1
 
 
 def _is_crawlers(message: Message, record: Input, arrival: Arrival) -> bool:
     """Whether a crawler caused it. What a shop's server says of orders and customers it knows better."""
     if arrival.crawlers is None or (arrival.access.kind == "server" and not isinstance(record, Clickstream)):
         return False
-    agent = text(message.context.get("userAgent")) if isinstance(message.context, dict) else ""
-    return arrival.crawlers.is_crawler(agent or arrival.user_agent)
+    agent = message.context.get("userAgent") if isinstance(message.context, dict) else None
+    return arrival.crawlers.is_crawler((text(agent) if agent else "") or arrival.user_agent)
 
 
 def _reject(
@@ -64,7 +69,7 @@ def _reject(
 ) -> None:
     given = text(message.message_id)
     taken.rejected.append(Rejection(given[:100], problem.code, problem.message))
-    taken.outcomes["rejected", problem.code] += 1
+    _count(taken, "rejected", problem.code)
     key = _readable_key(message)
     letter = DeadLetter(
         id=effect_id("http", given, generated_id(raw, arrival.access, index)),

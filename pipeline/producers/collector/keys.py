@@ -8,12 +8,15 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import parse_qs
 
 import msgspec
 
 MAX_KEY_CHARACTERS = 256
+REMEMBERED = 1_000
+MAX_REMEMBERED_BYTES = 512
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -30,6 +33,7 @@ class Keys:
     def __init__(self, browser: Iterable[str], server: Iterable[str]) -> None:
         """Raises ValueError for an empty key, or one that is both a browser and a server key."""
         self._known: list[tuple[bytes, Access]] = []
+        self._remembered = lru_cache(REMEMBERED)(self._of_head)
         browser, server = tuple(browser), tuple(server)
         if both := set(browser) & set(server):
             raise ValueError(f"{len(both)} write key(s) are browser and server keys at once: make two different ones")
@@ -37,6 +41,15 @@ class Keys:
             self._add(key, "server")
         for key in browser:
             self._add(key, "browser")
+
+    def of_head(self, authorization: bytes, query: bytes) -> Access | None:
+        """The same for what a request shows before its body. SDKs show the same again and again."""
+        if len(authorization) + len(query) <= MAX_REMEMBERED_BYTES:
+            return self._remembered(authorization, query)
+        return self._of_head(authorization, query)
+
+    def _of_head(self, authorization: bytes, query: bytes) -> Access | None:
+        return self.access(presented(authorization, query))
 
     def access(self, presented: Iterable[str]) -> Access | None:
         """The most that any of the presented keys allows; None: no valid key is among them."""

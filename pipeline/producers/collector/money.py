@@ -4,6 +4,8 @@ from decimal import ROUND_HALF_UP, Decimal
 
 MAX_MINOR_UNITS = 10**15
 _MAX_CHARACTERS = 40
+_PLAIN = 1e9
+"""Below, a float holds every amount of two decimals."""
 
 _NONE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"
 _THREE = "BHD IQD JOD KWD LYD OMR TND"
@@ -29,6 +31,11 @@ def currency_code(value: object) -> str:
 def minor_units(amount: object, currency: str) -> int:
     """An amount (a number or its text, `19.99`) in minor units of the currency, rounded half up. A float counts as
     the shortest number that reads as it: 1.005 is 1.005. Raises ValueError if it is no amount or beyond 10^15."""
+    if type(amount) is float and -_PLAIN < amount < _PLAIN and currency not in EXPONENTS:
+        # What division gives back is the shortest text that reads as the float: so most amounts need no Decimal.
+        units = round(amount * 100)
+        if units / 100 == amount:
+            return units
     if isinstance(amount, bool) or not isinstance(amount, int | float | str):
         raise ValueError(f"the amount is {type(amount).__name__}, not a number")
     try:

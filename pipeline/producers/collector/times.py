@@ -4,7 +4,8 @@
 reason is kept: `future`, `past` (before 1990; older history is welcome) or `unreadable`.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 Clamped = Literal["", "future", "past", "unreadable"]
@@ -14,7 +15,6 @@ EARLIEST_MS = 631_152_000_000
 _SECONDS_BELOW = 100_000_000_000
 """A number below is seconds (until the year 5138), from there on milliseconds (from 1973)."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _MAX_CHARACTERS = 40
 
 
@@ -25,7 +25,7 @@ def occurred(timestamp: object, sent_at: object, received_at: int) -> tuple[int,
     happened = epoch_ms(timestamp)
     if happened is None:
         return received_at, "unreadable"
-    sent = epoch_ms(sent_at)
+    sent = _sent(sent_at) if isinstance(sent_at, str) else epoch_ms(sent_at)
     at = happened if sent is None else received_at - (sent - happened)
     if at > received_at:
         return received_at, "future"
@@ -50,9 +50,14 @@ def _of_text(text: str) -> int | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         return _of_digits(text.strip())
-    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
+    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
 
 
 def _of_digits(text: str) -> int | None:
     digits = text.removeprefix("-")
     return epoch_ms(int(text)) if digits.isascii() and digits.isdigit() else None
+
+
+_sent = lru_cache(maxsize=64)(_of_text)
+"""All events of a batch were sent at once."""

@@ -107,9 +107,12 @@ def _common(message: Message, type_: str, arrival: Arrival, raw: bytes, index: i
     if arrival.context:
         context = {**arrival.context, **context}
     trust = _trust(arrival, user_id, context.pop("userHash", None))
+    if type_ == "track":
+        properties = mapping(message.properties, "properties")
+    else:
+        properties = _properties(message, type_, context)
     if arrival.gpc:
         context["gpc"] = True
-    properties = _properties(message, type_, context)
     timestamp = message.original_timestamp if message.timestamp is None else message.timestamp
     sent_at = arrival.sent_at if message.sent_at is None else message.sent_at
     occurred_at, clamped = occurred(timestamp, sent_at, arrival.received_at)
@@ -134,7 +137,7 @@ def _common(message: Message, type_: str, arrival: Arrival, raw: bytes, index: i
 def _trust(arrival: Arrival, user_id: str, user_hash: object) -> Trust:
     if arrival.access.kind == "server":
         return SERVER
-    return VERIFIED if verified(arrival.identity_secret, user_id, user_hash) else BROWSER
+    return VERIFIED if user_hash is not None and verified(arrival.identity_secret, user_id, user_hash) else BROWSER
 
 
 def _properties(message: Message, type_: str, context: dict[str, Any]) -> dict[str, Any]:
@@ -164,18 +167,20 @@ def _tracked(event: object, said: _Said, arrival: Arrival) -> Input:
 
 
 def _click(said: _Said, track: bool = False, product: bool = False) -> Clickstream:
-    properties, campaign = said.properties, said.context.get("campaign")
-    common = said.common
-    if isinstance(campaign, dict):
+    common, properties, page = said.common, said.properties, said.page
+    campaign = said.context.get("campaign")
+    if campaign is not None and isinstance(campaign, dict):
         common["campaign_source"] = text(campaign.get("source"))
         common["campaign_medium"] = text(campaign.get("medium"))
         common["campaign_name"] = text(campaign.get("name"))
-    common["url"] = text(said.page.get("url")) if track else text(properties.get("url") or said.page.get("url"))
-    referrer = said.page.get("referrer") if track else properties.get("referrer") or said.page.get("referrer")
-    common["referrer"] = text(referrer)
     if track:
+        common["url"] = text(page.get("url"))
+        common["referrer"] = text(page.get("referrer"))
         common["category"] = text(properties.get("category"))
         _add_product(common, properties, product)
+    else:
+        common["url"] = text(properties.get("url") or page.get("url"))
+        common["referrer"] = text(properties.get("referrer") or page.get("referrer"))
     return Clickstream(**common)
 
 

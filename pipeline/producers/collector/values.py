@@ -19,7 +19,7 @@ def text(value: object) -> str:
     """Text as it is, a number as text, "" for everything else."""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return ""
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() else repr(value)
@@ -36,6 +36,8 @@ def first_text(fields: dict[str, Any], *names: str) -> str:
 
 def quantity(value: object, absent: int) -> int:
     """A whole number of pieces, from 0 to 10^6; `absent` if it can't be read."""
+    if value is None:
+        return absent
     if isinstance(value, str):
         try:
             value = float(value) if len(value) <= 20 else None
@@ -49,11 +51,15 @@ def quantity(value: object, absent: int) -> int:
 def identifier(value: object, name: str) -> str:
     """A `userId`, `anonymousId` or the like: text of at most 256 characters, numbers become text, null and "" are
     absent (""). Raises Rejected."""
+    if isinstance(value, str) and len(value) <= MAX_ID_CHARACTERS:
+        return value
     return _id(value, name, MAX_ID_CHARACTERS)
 
 
 def message_id(value: object) -> str:
     """The sender's `messageId`; "" if there is none. Raises Rejected."""
+    if isinstance(value, str) and len(value) <= MAX_MESSAGE_ID_CHARACTERS:
+        return value
     return _id(value, "messageId", MAX_MESSAGE_ID_CHARACTERS)
 
 

@@ -1,7 +1,9 @@
-"""The spool as the collector uses it: an appender with one thread, in which all of `Flow` happens.
+"""The spool as the collector uses it: an appender with one thread, in which `Flow` waits for the disk.
 
-Calls and Kafka's answers come from any thread and wait in one queue; the thread takes what is there, then has the
-disk commit it together. Here lives only that; every rule is in `flow`.
+Calls and Kafka's answers come from any thread. While the spool is empty and nobody is before them, they go through
+`Flow` there and then; else they wait in one queue: the thread takes what is there, then has the disk commit it
+together. Nobody ever waits for the thread, nor it for the disk but itself. Here lives only that; every rule is in
+`flow`.
 """
 
 import logging
@@ -40,6 +42,9 @@ class SpoolingAppender:
         self._wall = wall
         self._flow = Flow(disk, outlet, stamps, options, measures, self._answer, random.Random())
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        # Whoever is in `Flow` has it; only the thread ever waits for it.
+        self._in_flow = threading.Lock()
+        self._queued = 0
         # Nothing may be put behind the end: nobody would ever answer it.
         self._gate = threading.Lock()
         self._closed = False
@@ -70,9 +75,15 @@ class SpoolingAppender:
         """Append all; `done` is called when all are on the log or safe on disk, or with Unavailable."""
         with self._gate:
             if not self._closed:
-                self._inbox.put(lambda: self._flow.append(records, partial(_tell, done), time.monotonic()))
+                if self._queued or not self._at_once(records, done):
+                    self._queued += 1
+                    self._inbox.put(lambda: self._append(records, done))
                 return
         done(Unavailable("this spool is closed"))
+
+    def serve(self) -> None:
+        """Call back what is on the log by now: for who asks often (`Outlet.serve`)."""
+        self._outlet.serve()
 
     def problems(self) -> list[str]:
         """Why senders are, or will soon be, told to come again, one sentence each."""
@@ -89,8 +100,40 @@ class SpoolingAppender:
             self._inbox.put(self._end)
         self._thread.join()
 
+    def _at_once(self, records: Sequence[NewRecord], done: Done) -> bool:
+        """Send them without the thread, if that can be done."""
+        if not records or not self._entered():
+            return False
+        try:
+            self._flow.append(records, partial(_tell, done), time.monotonic())
+        finally:
+            self._in_flow.release()
+        return True
+
+    def _append(self, records: Sequence[NewRecord], done: Done) -> None:
+        self._flow.append(records, partial(_tell, done), time.monotonic())
+        with self._gate:
+            self._queued -= 1
+
     def _answer(self, number: int, outcome: list[Position] | Exception) -> None:
-        self._inbox.put(lambda: self._flow.answered(number, outcome, time.monotonic()))
+        """Good news at once, if that can be done; what follows from others may need the disk."""
+        if isinstance(outcome, Exception) or not self._entered():
+            self._inbox.put(lambda: self._flow.answered(number, outcome, time.monotonic()))
+            return
+        try:
+            self._flow.answered(number, outcome, time.monotonic())
+        finally:
+            self._in_flow.release()
+
+    def _entered(self) -> bool:
+        """Into `Flow` on the caller's thread, if nobody is there and nothing needs the disk; True: for the caller to
+        release. The thread hears of the end by what is in its queue."""
+        if self._ending or not self._flow.at_ease or not self._in_flow.acquire(blocking=False):
+            return False
+        if self._flow.at_ease:
+            return True
+        self._in_flow.release()
+        return False
 
     def _end(self) -> None:
         self._ending = True
@@ -108,14 +151,19 @@ class SpoolingAppender:
             self._disk.close()
 
     def _work(self) -> None:
-        while not self._ended():
-            wait = self._flow.turn(time.monotonic(), self._wall())
+        while True:
+            with self._in_flow:
+                if self._ended():
+                    break
+                wait = self._flow.turn(time.monotonic(), self._wall())
             try:
-                self._inbox.get(timeout=wait)()
+                first = self._inbox.get(timeout=wait)
             except queue.Empty:
                 continue
-            while not self._inbox.empty():
-                self._inbox.get()()
+            with self._in_flow:
+                first()
+                while not self._inbox.empty():
+                    self._inbox.get()()
         if self._flow.backlog.records:
             _logger.warning("%s records stay in the spool until the next start", self._flow.backlog.records)
 

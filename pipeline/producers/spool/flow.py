@@ -39,6 +39,9 @@ class Outlet(Protocol):
         """Append all; `done`, from any thread: confirmed, Unavailable, or ValueError if one can never be taken.
         After the first failure the session takes nothing more."""
 
+    def serve(self) -> None:
+        """Call back what was reported, without waiting."""
+
     def abandon(self) -> None:
         """Leave the session with all that is unanswered, and begin another."""
 
@@ -119,8 +122,8 @@ class _Drain(msgspec.Struct):
 
 
 class Flow:
-    """Used by one thread. `now` is a monotonic clock in seconds, `wall` epoch ms. `answer` is called, from any
-    thread, with the number and the outcome of something sent; it leads back to `answered`."""
+    """Used by one thread at a time. `now` is a monotonic clock in seconds, `wall` epoch ms. `answer` is called, from
+    any thread, with the number and the outcome of something sent; it leads back to `answered`."""
 
     def __init__(
         self,
@@ -164,10 +167,18 @@ class Flow:
         if not self.straight:
             _logger.info("%s records of an earlier run are in the spool", self.backlog.records)
 
+    @property
+    def at_ease(self) -> bool:
+        """Whether Kafka takes records and nothing is or was on disk: nothing that comes now touches it."""
+        return self.straight and not self.backlog.records and self._drain is None
+
     def append(self, records: Sequence[NewRecord], done: Done, now: float) -> None:
         """Take these on: `done` when all are durable, or Unavailable."""
-        kept, straight = list(records), []
-        if self.straight:
+        kept: Sequence[NewRecord] = records
+        straight: Sequence[NewRecord] = ()
+        if self.at_ease:
+            kept, straight = (), records
+        elif self.straight:
             kept = [record for record in records if self.backlog.waits(record.key)]
             straight = [record for record in records if not self.backlog.waits(record.key)]
         call = _Call(done, bool(kept) + bool(straight) or 1)
@@ -366,7 +377,8 @@ class Flow:
         return self._options.after_seconds if self.straight else self._options.probe_seconds
 
     def _next_deadline(self, now: float, *, waiting: bool) -> float:
-        until = [1.0]
+        # What is sent while the thread waits has its deadline no sooner than that.
+        until = [min(1.0, self._options.after_seconds)]
         if self._flights:
             until.append(next(iter(self._flights.values())).since + self._options.after_seconds - now)
         if self._drain is not None:

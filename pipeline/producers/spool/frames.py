@@ -47,7 +47,7 @@ class Damaged(msgspec.Struct, frozen=True):
 
 def size_of(record: NewRecord) -> int:
     """What the record counts against the spool's bound: about the bytes it takes, known without encoding it."""
-    headers = sum(len(name) + len(value) + 4 for name, value in record.headers)
+    headers = sum([len(name) + len(value) + 4 for name, value in record.headers]) if record.headers else 0
     return HEAD_BYTES + len(record.topic) + len(record.key) + len(record.value) + headers + 12
 
 
