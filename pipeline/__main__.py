@@ -14,6 +14,7 @@ from pipeline.commands import (
     dead_letters,
     delivering,
     demo,
+    desk,
     doctor,
     history,
     keeping,
@@ -69,6 +70,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 for command in COMMANDS:
     app.command()(command)
+app.add_typer(desk.agents_app, name="agents")
 app.add_typer(campaigns.campaigns_app, name="campaigns")
 app.add_typer(dead_letters.dead_letters_app, name="dead-letters")
 app.add_typer(delivering.deliveries_app, name="deliveries")

@@ -44,6 +44,7 @@ from pipeline.producers.relay.carry import Carrier
 from pipeline.producers.relay.kafka import KafkaRelay
 from pipeline.producers.spool import SpoolingAppender
 from pipeline.registry import registered_ids, registered_inputs, schema_of
+from pipeline.serving import desk_of
 from pipeline.settings import DEMO_SECRET, Settings
 from pipeline.sinks.deliver import Deliverer
 from pipeline.sinks.intake import Intake
@@ -202,6 +203,7 @@ class App:
             stream_secret=self.stream_secret(),
             source=source("serve"),
             allowed_origins=settings.allowed_origins,
+            desk=desk_of(settings),
             shop=shop,
         )
         return Api(options, self.backend.reader, self.appender("serve"), self.codec, wall_ms, self.metrics)

@@ -88,6 +88,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Requests of one address without a valid key; after that it is heard only with one."""
     limit_unknown_codes_per_minute: Rate = 600
     """Voucher codes nobody has, asked for by one address; after that no code is looked up for it."""
+    limit_log_ins_per_minute: Rate = 10
+    """Tries to log in at the desk, from one address and at one log-in name."""
+    agents: str = "./agents.toml"
+    """File of those who may log in at /desk (`rapport agents add`); where it is missing there is no desk."""
+    desk_conversations: Annotated[int, msgspec.Meta(ge=1, le=100)] = 3
+    """Conversations one agent leads at once; who has fewer is free."""
+    desk_gates_prompts: bool = True
+    """Where there is a desk: show chat prompts only while an agent is free. false: the shop answers elsewhere too."""
+    video_url: str = ""
+    """Where a random room's name is put behind when an agent offers a video call (https://meet.example/); "": they
+    paste a link."""
     drop_crawlers: bool = True
     """Leave out what search engines, previews and other known crawlers do on pages: they are no customers."""
     schema_registry_url: str = ""
@@ -298,6 +309,8 @@ def _check(settings: Settings) -> None:
         )
     if settings.email_host and "email" in settings.webhook_channels:
         raise SettingsError("email goes to one destination: take it out of webhook_channels, or empty email_host")
+    if settings.video_url and not settings.video_url.startswith("https://"):
+        raise SettingsError(f"video_url = {settings.video_url!r}: expected https://…")
     browser, server = settings.keys()
     if set(browser) & set(server):
         raise SettingsError("the write key stands in every page: the server key must be another one")

@@ -16,6 +16,7 @@ from pipeline.api.answers import Refused, answer_http, answer_refused, answer_un
 from pipeline.api.census import Census
 from pipeline.api.counting import Counts, LogCounts
 from pipeline.api.customer_pages import PATHS, CustomerPages
+from pipeline.api.desk.desk import Desk
 from pipeline.api.feed import Feed
 from pipeline.api.health import Problems, backend_problems, health_routes
 from pipeline.api.hub import Hub
@@ -34,23 +35,24 @@ from pipeline.api.tail import Tail
 from pipeline.backends import contract
 from pipeline.backends.contract import Appender, Reader, Unavailable
 from pipeline.codec import Codec
-from pipeline.core.effects import Effect
+from pipeline.core.effects import ChatLine, Effect
 from pipeline.erased import ErasureGuard
 from pipeline.links import Links
 
-TOPICS = ("vouchers", "chat-prompts", "decisions")
-LOOK_BACK = 30
-"""Effects of each partition that the live feed shows though they were decided before it started."""
+TOPICS = {"vouchers": 30, "chat-prompts": 30, "decisions": 30, "conversations": 1_000}
+"""What is followed, and how many records of each partition from before the start: for the live feed, for the desk."""
 STANDS_SECONDS = 10.0
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-OWN_PATHS = frozenset({"/v1/email/events", "/v1/stream", "/feed", "/healthz", "/readyz", "/metrics", "/shop"})
+OWN_PATHS = frozenset(
+    {"/v1/email/events", "/v1/stream", "/feed", "/desk", "/healthz", "/readyz", "/metrics", "/shop"}
+)
 NAMED = (
-    "/v1/customers", "/v1/email/events", "/v1/stream", "/u", "/c", "/o", "/l", "/feed", "/shop", "/healthz",
+    "/v1/customers", "/v1/email/events", "/v1/stream", "/u", "/c", "/o", "/l", "/feed", "/desk", "/shop", "/healthz",
     "/readyz", "/metrics",
 )  # fmt: skip
-OWN_PREFIXES = (*PATHS, "/v1/customers/", "/v1/vouchers/", "/feed/", "/shop/")
+OWN_PREFIXES = (*PATHS, "/v1/customers/", "/v1/vouchers/", "/feed/", "/desk/", "/shop/")
 
 
 class Api:
@@ -69,7 +71,7 @@ class Api:
         counts: Callable[[], Counts] = dict,
         problems: Problems | None = None,
     ) -> None:
-        """Raises ValueError for missing secrets, OSError if the shop's pages can't be read."""
+        """Raises ValueError for missing secrets or a bad agents' file, OSError if the shop's pages can't be read."""
         if not options.stream_secret:
             raise ValueError("stream_secret is empty: set one, or anybody could sign tokens of the site stream")
         self._clock = clock
@@ -80,7 +82,7 @@ class Api:
         self._feed = Feed(
             options, self._questions, clock, lambda reader: {**log_counts(reader), **census(reader), **counts()}
         )
-        self._tail = Tail(open_reader, codec, TOPICS, self._on_effects, LOOK_BACK)
+        self._tail = Tail(open_reader, codec, TOPICS, self._on_effects)
         self._loop: asyncio.AbstractEventLoop | None = None
         reports = Reports(appender, codec, clock, options.source)
         redemptions = Redemptions(self._questions, appender, codec, clock, options.source, options.answer_seconds)
@@ -91,6 +93,8 @@ class Api:
         )
         site_stream = SiteStream(options, self._hub, self._questions, reports, clock)
         shop = Shop(options, redemptions, appender, codec, clock) if options.shop else None
+        desk = (self._questions, appender, codec, clock, options.source, options.limits)
+        self._desk = Desk(options.desk, *desk) if options.desk else None
         self._app = Starlette(
             routes=[
                 Route("/v1/customers/{id:path}/export", persons.export),
@@ -104,7 +108,7 @@ class Api:
                 Route("/feed/events", self._standing(self._feed.events)),
                 Route("/feed/{name}", self._feed.file),
                 *health_routes(problems or backend_problems(open_reader), metrics),
-                *(shop.routes() if shop else ()),
+                *(route for part in (shop, self._desk) if part for route in part.routes()),
             ],
             exception_handlers={
                 Refused: answer_refused,
@@ -142,6 +146,8 @@ class Api:
         if self._loop is not None:
             tell(self._loop, self._hub.end_all)
             tell(self._loop, self._feed.end_all)
+            if self._desk:
+                tell(self._loop, self._desk.end_all)
 
     def close(self) -> None:
         """End the streams and let go of readers and threads; not on the event loop."""
@@ -168,6 +174,8 @@ class Api:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._tail.start()
+            if self._desk:
+                self._desk.begin()
 
     @asynccontextmanager
     async def _lifespan(self, _app: Starlette) -> AsyncIterator[None]:
@@ -181,6 +189,8 @@ class Api:
 
     def _publish(self, earlier: bool, effects: Sequence[Effect]) -> None:
         self._feed.note(effects)
+        if self._desk:
+            self._desk.note([effect for effect in effects if isinstance(effect, ChatLine)])
         if not earlier:
             now = self._clock()
             self._hub.publish([item for effect in effects if (item := item_of(effect, now))], now)

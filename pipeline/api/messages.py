@@ -1,4 +1,4 @@
-"""What a page is told of an effect: the events `prompt`, `voucher` and `revoked` of the site stream. Pure.
+"""What a page is told of an effect: the events `prompt`, `voucher`, `revoked` and `chat` of the site stream. Pure.
 
 Only what the visitor may see is in them: neither why it was decided nor who they are.
 """
@@ -6,8 +6,10 @@ Only what the visitor may see is in them: neither why it was decided nor who the
 import msgspec
 
 from pipeline.api.sse import event_text
+from pipeline.core.customer.chat import CONVERSATION_ENDS_AFTER_MS
+from pipeline.core.customer.transcript import Line
 from pipeline.core.customer.vouchers import Held
-from pipeline.core.effects import NEXT_VISIT, ChatPrompt, Effect, Voucher, VoucherRevoked
+from pipeline.core.effects import NEXT_VISIT, ChatLine, ChatPrompt, Effect, Voucher, VoucherRevoked
 
 SITE = "site"
 ON_SITE = frozenset({SITE, NEXT_VISIT})
@@ -49,7 +51,30 @@ def item_of(effect: Effect, now: int) -> Item | None:
         case VoucherRevoked():
             data = {"id": effect.id, "code": effect.code}
             return _item(effect, effect.customer, "revoked", data, effect.not_after, now + VOUCHER_KEPT_MS)
+        case ChatLine(by="AGENT"):
+            address = f"a:{effect.anonymous_id}" if effect.anonymous_id else effect.customer
+            kind = "closed" if effect.kind == "CLOSED" else "message"
+            line = Line(
+                effect.id,
+                effect.at,
+                "AGENT",
+                effect.agent_name,
+                effect.text,
+                effect.url,
+                effect.conversation_id,
+                effect.anonymous_id,
+                effect.believed,
+            )
+            return _chat_item(line, kind, address, effect.customer)
     return None
+
+
+def said_item(customer: str, line: Line, browser: str) -> Item | None:
+    """What a stream that opens is told of a line of the transcript: what an agent said to this browser. What the
+    visitor said the page knows itself."""
+    if line.by != "AGENT" or line.browser != browser:
+        return None
+    return _chat_item(line, "message", f"a:{browser}", customer)
 
 
 def held_item(customer: str, code: str, held: Held, now: int) -> Item | None:
@@ -69,6 +94,29 @@ def held_item(customer: str, code: str, held: Held, now: int) -> Item | None:
         not_after=held.expires_at,
         kept_until=0,
         to_report=held.status == "issued",
+    )
+
+
+def _chat_item(line: Line, kind: str, address: str, customer: str) -> Item:
+    data = {
+        "id": line.id,
+        "conversation_id": line.conversation,
+        "kind": kind,
+        "agent": line.agent,
+        "text": line.text,
+        "url": line.url,
+        "at": line.at,
+    }
+    over_at = line.at + CONVERSATION_ENDS_AFTER_MS
+    return Item(
+        id=line.id,
+        address=address,
+        customer=customer,
+        name="chat",
+        text=event_text("chat", data, line.id),
+        not_after=over_at,
+        kept_until=over_at,
+        to_report=False,
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from pipeline.api.desk.desk import DeskOptions
 from pipeline.edge.limits import Limits
 
 
@@ -24,6 +25,8 @@ class ApiOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`role@host`, stamped on every record."""
     allowed_origins: tuple[str, ...] = ("*",)
     """Web origins whose pages may open the site stream; `*` for any, always without credentials."""
+    desk: DeskOptions | None = None
+    """None: there is no desk."""
     shop: Path | None = None
     """Folder of the demo shop's pages; None: there is no shop."""
     shop_vendor: Path | None = None

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from pipeline.api.answers import RETRY_SOON, Refused, json_answer, refusal
 from pipeline.api.hub import Hub, Stream
-from pipeline.api.messages import Item, held_item
+from pipeline.api.messages import Item, held_item, said_item
 from pipeline.api.options import ApiOptions
 from pipeline.api.questions import Questions
 from pipeline.api.reports import Reports
@@ -48,7 +48,7 @@ class SiteStream:
             return refusal(too_many)
         seen = request.headers.get("last-event-id") or request.query_params.get("last_event_id", "")
         try:
-            pending = await self._pending(stream.addresses, seen)
+            pending = await self._pending(stream.addresses, seen, token.anonymous_id)
         except BaseException:
             self._hub.close(stream)
             raise
@@ -61,15 +61,16 @@ class SiteStream:
         allowed = {"Access-Control-Allow-Origin": origin} if origin in self._options.allowed_origins else {}
         return {"Vary": "Origin", **allowed}
 
-    async def _pending(self, addresses: tuple[str, ...], seen: str) -> list[Item]:
-        """What waits for the visitor: the store's word on their vouchers, and what was decided a moment ago, which
-        the store may not know yet. Prompts up to the one the page has seen last are not repeated."""
+    async def _pending(self, addresses: tuple[str, ...], seen: str, browser: str) -> list[Item]:
+        """What waits for the visitor: the store's word on their vouchers and a conversation under way, and what was
+        decided a moment ago, which the store may not know yet. Prompts up to the one the page has seen last are not
+        repeated; what was said may be, the page knows it by its id."""
         held: list[Item] = []
         for address in addresses:
             stored = await self._questions.state(address)
             profile = subjects.decode(address, stored) if stored else None
             if isinstance(profile, Profile):
-                held += _held(profile, self._clock())
+                held += [*_held(profile, self._clock()), *_said(profile, self._clock(), browser)]
         lately = self._hub.kept(addresses, self._clock())
         ids = [item.id for item in lately]
         first_new = ids.index(seen) + 1 if seen in ids else 0
@@ -107,4 +108,13 @@ def _addresses(token: StreamToken) -> tuple[str, ...]:
 def _held(profile: Profile, now: int) -> list[Item]:
     in_order = sorted(profile.vouchers.held.items(), key=lambda entry: (entry[1].issued_at, entry[0]))
     items = (held_item(profile.key, code, held, now) for code, held in in_order)
+    return [item for item in items if item is not None]
+
+
+def _said(profile: Profile, now: int, browser: str) -> list[Item]:
+    """What agents said to this browser in the conversation under way."""
+    if not browser or not profile.chat.conversation_open(now):
+        return []
+    under_way = (line for line in profile.chat.transcript if line.conversation == profile.chat.open_conversation)
+    items = (said_item(profile.key, line, browser) for line in under_way)
     return [item for item in items if item is not None]

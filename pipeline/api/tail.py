@@ -5,7 +5,7 @@ Reads and decodes, hands on in batches, understands nothing.
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 from pipeline.backends.contract import LogRecord, Reader, Refused, Unavailable
 from pipeline.codec import Codec, Undecodable
@@ -28,15 +28,14 @@ class Tail:
         self,
         open_reader: Callable[[], Reader],
         codec: Codec,
-        topics: Sequence[str],
+        topics: Mapping[str, int],
         on_effects: Callable[[bool, list[Effect]], None],
-        look_back: int = 0,
     ) -> None:
+        """`topics`: of each partition so many records from before the start are told too."""
         self._open_reader = open_reader
         self._codec = codec
         self._topics = topics
         self._on_effects = on_effects
-        self._look_back = look_back
         self._stop = threading.Event()
         self._standing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="api-tail", daemon=True)
@@ -84,7 +83,7 @@ class Tail:
     def _positions(self, reader: Reader) -> tuple[dict[Place, int], dict[Place, int]]:
         places = [(topic, p) for topic in self._topics for p in range(reader.topic_partitions(topic))]
         ends = {place: reader.end_offset(*place) for place in places}
-        starts = {place: max(reader.start_offset(*place), ends[place] - self._look_back) for place in places}
+        starts = {place: max(reader.start_offset(*place), ends[place] - self._topics[place[0]]) for place in places}
         return ends, starts
 
     def _turn(self, reader: Reader, ends: dict[Place, int], next_offsets: dict[Place, int]) -> bool:

@@ -17,7 +17,7 @@ MOST = 100_000
 BURST_SECONDS = 10
 """A limit given per second lets as much through at once as in this time."""
 
-NAMES = ("address", "key", "customer", "bad_keys", "unknown_codes")
+NAMES = ("address", "key", "customer", "bad_keys", "unknown_codes", "log_ins")
 
 Seconds = Callable[[], float]
 
@@ -30,6 +30,7 @@ class Rates(msgspec.Struct, frozen=True, kw_only=True):
     customer_events_per_second: int = 0
     bad_keys_per_minute: int = 0
     unknown_codes_per_minute: int = 0
+    log_ins_per_minute: int = 0
 
 
 class Limit:
@@ -113,6 +114,8 @@ class Limits:
         """Requests of one address without a valid key."""
         self.unknown_codes = per_minute("unknown_codes", rates.unknown_codes_per_minute)
         """Voucher codes asked for by one address that nobody has."""
+        self.log_ins = per_minute("log_ins", rates.log_ins_per_minute)
+        """Tries to log in at the desk from one address, or at one log-in."""
 
 
 def retry_after(wait: float) -> str:

@@ -117,7 +117,14 @@ def test_refusals_are_told_by_the_name_of_the_limit() -> None:
     clock = Clock()
     rates = Rates(**dict.fromkeys(Rates.__struct_fields__, 1))
     limits_ = Limits(rates, clock, lambda name: told.update([name]))
-    for tested in (limits_.address, limits_.key, limits_.customer, limits_.bad_keys, limits_.unknown_codes):
+    for tested in (
+        limits_.address,
+        limits_.key,
+        limits_.customer,
+        limits_.bad_keys,
+        limits_.unknown_codes,
+        limits_.log_ins,
+    ):
         while not tested.take("a"):
             pass
         assert tested.spent("a")
