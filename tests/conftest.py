@@ -1,6 +1,7 @@
 """What every test may use: the fixture modules and the options."""
 
 import pytest
+from servers.kafka import KafkaServer
 
 pytest_plugins = ["servers.fixtures"]
 
@@ -9,3 +10,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of this project's tests."""
     parser.addoption("--api-examples", default="5", help="Generated requests for each call of the HTTP API.")
     parser.addoption("--seed", default="20261122", help="Seed of the simulated runs.")
+
+
+def pytest_configure() -> None:
+    """Brokers of tests come and go: for the little that each does, compiling its code well costs more than it brings
+    (a start takes half the processor time). Those of the benches do."""
+    KafkaServer.java_options = ("-XX:TieredStopAtLevel=1",)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -30,6 +31,7 @@ class KafkaServer(ServerProcess):
     """
 
     name = "kafka"
+    java_options: ClassVar[Sequence[str]] = ()
 
     def __init__(self, properties: Mapping[str, str] | None = None) -> None:
         self._libs = artifacts.present(artifacts.kafka_libs())
@@ -101,7 +103,7 @@ class KafkaServer(ServerProcess):
     def _run(self, main: str, *arguments: str) -> list[str]:
         """Return the command line of one of Kafka's main classes."""
         logging = f"-Dlog4j2.configurationFile={artifacts.KAFKA_SOURCE / 'log4j2.properties'}"
-        return [self._java, *HEAP, logging, "-cp", f"{self._libs}/*", main, *arguments]
+        return [self._java, *HEAP, *self.java_options, logging, "-cp", f"{self._libs}/*", main, *arguments]
 
     def is_ready(self) -> bool:
         """Say whether the broker answers a metadata request and counts itself among the living."""

@@ -13,7 +13,7 @@ from .free_port import free_port
 from .process import ServerProcess
 
 API = "/apis/ccompat/v7"
-HEAP = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC")
+HEAP = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 ANSWER_SECONDS = 5.0
 
 
