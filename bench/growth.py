@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.harness import Spread, arguments, finish, in_turn, on_path, ratios, say, servers
+from bench.harness import Spread, arguments, finish, in_turn, on_path, ratios, say
 from bench.section import Section, Table, Target
 from bench.traffic import CAMPAIGNS, NOON_MS, in_force, traffic, turned_down, unmet
 from pipeline.app import collect_garbage_rarely
@@ -31,6 +31,7 @@ from pipeline.processors.measures import Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
 
 on_path()
+from servers.redis import RedisServer  # noqa: E402
 from simulation.memory import MemoryLog, MemoryStore, MemoryWork  # noqa: E402
 
 PARTITIONS = 8
@@ -153,7 +154,7 @@ def state_of(size: int) -> bytes:
 def with_profiles(count: int, state: bytes) -> tuple[Cost, float]:
     """What an event costs with so many profiles in a Redis of their own, and what each takes there."""
     say(f"{count:,} profiles of {len(state)} bytes")
-    with servers(appendonly=False) as (_, redis):
+    with RedisServer(appendonly=False) as redis:
         connection, keys, client = Connection(redis.url), Keys("growth-"), redis.client()
         empty = client.info("memory")["used_memory"]
         fill(client, keys, count, state)
