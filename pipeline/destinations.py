@@ -36,7 +36,12 @@ def destinations(settings: Settings, clock: Callable[[], int]) -> list[Served]:
         if settings.email_host:
             serve((EMAIL,), _email(settings, clock), settings.email_repeats)
         if settings.webhook_url:
-            webhook = Webhook(settings.webhook_url, settings.webhook_secret, clock)
+            webhook = Webhook(
+                settings.webhook_url,
+                settings.webhook_secret,
+                clock,
+                allow_private=settings.webhook_allow_private,
+            )
             serve(settings.webhook_channels, webhook, settings.webhook_repeats)
     except ValueError as problem:
         raise SettingsError(str(problem)) from problem

@@ -114,6 +114,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     new one, a space, the old one."""
     webhook_channels: tuple[str, ...] = ()
     """The channels (of tasks: the kinds) the webhook gets, for example ["email"]; the others go to the outbox."""
+    webhook_allow_private: bool = False
+    """Post also to an address of this machine or its network."""
     webhook_repeats: bool = True
     """Post again if no answer came: the receiver knows a repeat by its `webhook-id`. false: park it as uncertain."""
     email_host: str = ""

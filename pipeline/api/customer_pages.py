@@ -22,7 +22,7 @@ from pipeline.api.questions import Questions, append
 from pipeline.api.said import Scribe
 from pipeline.backends.contract import Appender, NewRecord, Position, Unavailable
 from pipeline.core import subjects
-from pipeline.core.customer.consent import Consent
+from pipeline.core.customer.consent import CONFIRMED_BY, Consent
 from pipeline.core.customer.profile import Profile
 from pipeline.core.events import VERIFIED, ConsentChange
 from pipeline.core.identifiers import effect_id
@@ -110,7 +110,8 @@ class CustomerPages:
     async def confirm(self, request: Request) -> Response:
         """`POST /c/{token}`: the second opt-in. 200, 404, 503."""
         link = self._link(request, "confirm")
-        await self._change(link, (_word(link.channel, link.purpose, granted=True, wording="Yes, send me news"),))
+        record = self._scribe.mail(link, CONFIRMED_BY, effect_id("confirmed", link.effect_id))
+        await append(self._appender, [record])
         return self._page("said.html", said="Thank you: it is confirmed.", more="You can close this page.")
 
     async def opened(self, request: Request) -> Response:

@@ -7,7 +7,7 @@ import msgspec
 
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
-from pipeline.core.events import SERVER, VERIFIED, Clickstream, ConsentChange, Customer, Trust
+from pipeline.core.events import SERVER, Clickstream, ConsentChange, Customer, Trust
 from pipeline.links import Link
 
 EVENTS = "events"
@@ -22,7 +22,8 @@ class Scribe:
         self._source = source
 
     def consent(self, link: Link, changes: tuple[ConsentChange, ...]) -> NewRecord:
-        """The customer of a link changes what they permit. Said again it is said again: another id each time."""
+        """The customer of a link changes what they permit: whoever has the link has the mailbox, which is as good as
+        a second opt-in. Said again it is said again: another id each time."""
         now = self._clock()
         user, browser = _ids(link.customer)
         event = Customer(
@@ -34,7 +35,7 @@ class Scribe:
             occurred_at=now,
             received_at=now,
             source=self._source,
-            trust=VERIFIED,
+            trust=SERVER,
             trusted=True,
             consents=changes,
         )

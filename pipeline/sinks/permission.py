@@ -8,8 +8,9 @@ import msgspec
 from pipeline.backends.contract import Reader
 from pipeline.codec import Codec
 from pipeline.core import subjects
+from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.profile import Profile
-from pipeline.core.effects import Message
+from pipeline.core.effects import Message, Task
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign
 from pipeline.erased import ErasureGuard
@@ -21,6 +22,7 @@ EVENTS = "events"
 MARKETING = "marketing"
 PROFILING = "profiling"
 TRANSACTIONAL = "transactional"
+"""What an order itself asks for: it needs no permission, and none can be taken back."""
 MAX_WAITING = 10_000
 _rules = msgspec.msgpack.Decoder(ActiveRules)
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
@@ -47,8 +49,9 @@ class Permission:
             raise NotPermittedError(FORGOTTEN)
         if profile.identity.owner:
             profile = self._profile(profile.identity.owner)[1] or profile
-        channel = channel_of(effect)
-        purpose = effect.purpose if isinstance(effect, Message) else self._purpose(effect.campaign)
+        channel, purpose = channel_of(effect), self._purpose(effect)
+        if isinstance(effect, Task):
+            channel = CHANNEL_OF_TASK.get(channel, channel)
         if purpose != TRANSACTIONAL and profile.consent.allows(channel, purpose) is False:
             raise NotPermittedError("consent withdrawn")
         return Recipient(
@@ -85,11 +88,13 @@ class Permission:
         found = subjects.decode(key, state) if state else None
         return stored, found if isinstance(found, Profile) else None
 
-    def _purpose(self, campaign: str) -> str:
+    def _purpose(self, effect: Deliverable) -> str:
+        if isinstance(effect, Message):
+            return effect.purpose
         _, stored = self._reader.stored(0)
         if stored and stored != self._stored_rules:
             self._purposes = {
                 each.name: each.contact.purpose for each in _campaigns.decode(_rules.decode(stored).campaigns)
             }
             self._stored_rules = stored
-        return self._purposes.get(campaign, MARKETING)
+        return self._purposes.get(effect.campaign, MARKETING)

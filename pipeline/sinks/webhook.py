@@ -32,9 +32,8 @@ from pipeline.sinks.destination import (
     as_json,
     checked_id,
 )
+from pipeline.sinks.outgoing import READ_SECONDS, BlockedAddressError, pool
 
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 10.0
 MAX_ANSWER_BYTES = 65_536
 """Of an answer nobody reads: so that the connection can be used again."""
 MAX_RETRY_AFTER_SECONDS = 86_400
@@ -57,14 +56,13 @@ class Webhook:
     name = "webhook"
     at_once = 16
 
-    def __init__(self, url: str, secret: str, clock: Callable[[], int]) -> None:
+    def __init__(self, url: str, secret: str, clock: Callable[[], int], *, allow_private: bool = False) -> None:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError(f"webhook_url = {url!r}: expected https://host/path")
         self._signers = [Signer(key_of(each)) for each in secret.split() or [""]]
         self._url = url
         self._clock = clock
-        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS)
-        self._pool = urllib3.PoolManager(maxsize=self.at_once, timeout=timeout, retries=False)
+        self._pool = pool(self.at_once, allow_private=allow_private)
 
     def render(self, effect: Deliverable, _recipient: Recipient) -> Post:
         """The body: type, timestamp, data, as Standard Webhooks recommends. Raises ValueError for an id that can't be
@@ -90,6 +88,8 @@ class Webhook:
             answer = self._pool.request(
                 "POST", self._url, body=request.body, headers=headers, redirect=False, preload_content=False
             )
+        except BlockedAddressError:
+            return Later("webhook_url is no public address: allow one of your own network with webhook_allow_private")
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as problem:
             return Later(f"no connection: {type(problem).__name__}")
         except urllib3.exceptions.HTTPError as problem:

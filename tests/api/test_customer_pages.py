@@ -7,6 +7,7 @@ import pytest
 
 from api.running import IDENTITY_SECRET, SERVER_KEY, WRITE_KEY, Running, now_ms, wait_until
 from pipeline.core import subjects
+from pipeline.core.customer.consent import CONFIRMED_BY
 from pipeline.core.customer.profile import Profile
 from pipeline.core.events import SERVER, Clickstream, ConsentChange, Customer
 from pipeline.links import Kind, Link, Links
@@ -93,11 +94,12 @@ def test_the_preference_centre_shows_what_is_and_takes_what_is_wanted(at_work: R
     assert not any(profile(at_work).consent.allows(name, "marketing") for name in ("email", "post", "sms", "push"))
 
 
-def test_double_opt_in_takes_a_second_yes(at_work: Running) -> None:
-    knows_ada(at_work)
-    assert profile(at_work).consent.allows("email", "marketing") is None
-    assert "Thank you" in post(at_work, f"/c/{sealed('confirm')}").text
-    assert profile(at_work).consent.allows("email", "marketing") is True
+def test_the_second_yes_of_double_opt_in_is_one_click_more(running: Running) -> None:
+    for _ in range(2):
+        assert "Thank you" in post(running, f"/c/{sealed('confirm', purpose='transactional')}").text
+    first, again = clicks(running)
+    assert (first.event, first.user_id, first.trust, first.trusted) == (CONFIRMED_BY, "ada", SERVER, True)
+    assert again.message_id == first.message_id
 
 
 def test_openings_and_clicks_come_back_as_events_each_once(at_work: Running) -> None:

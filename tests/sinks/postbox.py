@@ -49,10 +49,12 @@ class Postbox:
         server = Server(host="127.0.0.1", port=self.port, tls="none")
         return Email(server, head, templates or Templates(), LINKS, clock)
 
-    async def handle_EHLO(self, _server: SMTP, session: Any, _envelope: Any, hostname: str) -> str:  # noqa: N802
+    async def handle_EHLO(  # noqa: N802
+        self, _server: SMTP, session: Any, _envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
         session.host_name = hostname
         self.sessions += 1
-        return "250 HELP"
+        return responses
 
     async def handle_RCPT(self, server: SMTP, _s: Any, envelope: Any, address: str, _options: list[str]) -> str:  # noqa: N802
         said = self._said(server, "RCPT")
@@ -78,9 +80,17 @@ class Postbox:
     def close(self) -> None:
         """Nobody listens any more."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._server.close)
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+            self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        sessions = asyncio.all_tasks() - {asyncio.current_task()}
+        for each in sessions:
+            each.cancel()
+        await asyncio.gather(*sessions, return_exceptions=True)
 
     def __enter__(self) -> Postbox:
         return self

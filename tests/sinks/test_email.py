@@ -204,7 +204,7 @@ def test_a_template_that_fails_is_said_and_sends_nothing(
         destination.render(message(1, template=template), ADA)
 
 
-@pytest.mark.parametrize("name", ["voucher", "win-back", "confirm", "reminder"])
+@pytest.mark.parametrize("name", ["voucher", "win-back", "confirm-email", "reminder"])
 def test_the_shipped_templates_can_be_written(postbox: Postbox, name: str) -> None:
     destination = postbox.email(wall)
     effect = mail(1, campaign=name) if name in ("voucher", "win-back") else message(1, template=name)
@@ -217,7 +217,7 @@ def test_the_shipped_templates_can_be_written(postbox: Postbox, name: str) -> No
         assert "Example Shop" in body
         assert "{" not in body
         assert "/u/" in body
-        assert ("/c/" in body) == (name == "confirm")
+        assert ("/c/" in body) == (name == "confirm-email")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pipeline.core.customer.consent import Consent
 from pipeline.core.customer.consent import Permission as Word
 from pipeline.core.customer.identity import Identity
 from pipeline.core.customer.profile import Profile
+from pipeline.core.effects import Task
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign, Contact, DoVoucher, WhenLapsed
 from pipeline.sinks.choosing import NotPermittedError, NotYetError
@@ -70,6 +71,13 @@ def customer(key: str = "u:ada", *, owner: str = "", at: int = NOW, **words: boo
     return Profile(key, at, consent=Consent(permissions), identity=Identity(owner=owner))
 
 
+def task(kind: str) -> Task:
+    return Task(
+        id="task-1", customer="u:ada", campaign="c", occasion="o", kind=kind, instructions="", reason="", facts="{}",
+        decided_at=NOW, not_after=NOW,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("known", "expected"),
     [
@@ -92,17 +100,37 @@ def test_a_browser_that_was_handed_over_is_asked_of_its_person() -> None:
     assert look(Store(browser), mail(1, customer="a:b")) == ""
 
 
-def test_the_purpose_is_the_campaigns_or_the_message_s_own() -> None:
+def test_the_purpose_is_the_campaigns() -> None:
     contact = Contact(channels=("email",), purpose="service")
     campaign = Campaign(name="news", when=WhenLapsed(), do=DoVoucher(discount_percent=5), contact=contact)
     rules = ActiveRules(1, msgspec.json.encode([campaign]))
-    given = {"customer": "u:ada", "campaign": "news"}
-    assert look(Store(customer(email_marketing=False), rules=rules), mail(1, **given)) == ""
-    assert look(Store(customer(email_service=False), rules=rules), mail(1, **given)) != ""
-    assert look(Store(customer(email_marketing=False)), message(1, customer="u:ada", purpose="service")) == ""
-    assert look(Store(customer(email_service=False)), message(1, customer="u:ada", purpose="service")) != ""
-    confirmation = message(1, customer="u:ada", purpose="transactional")
-    assert look(Store(customer(email_marketing=False)), confirmation) == "", "the mail that asks for permission"
+    assert look(Store(customer(email_marketing=False), rules=rules), mail(1, campaign="news", customer="u:ada")) == ""
+    assert look(Store(customer(email_service=False), rules=rules), mail(1, campaign="news", customer="u:ada")) != ""
+
+
+@pytest.mark.parametrize(
+    ("effect", "withdrawn", "refused"),
+    [
+        (message(1, customer="u:ada"), "email.marketing", True),
+        (message(1, customer="u:ada", purpose="service"), "email.marketing", False),
+        (message(1, customer="u:ada", purpose="service"), "email.service", True),
+        (message(1, customer="u:ada", purpose="transactional"), "*.*", False),
+        (task("mailshot"), "post.marketing", True),
+        (task("mailshot"), "phone.marketing", False),
+        (task("phone"), "phone.marketing", True),
+        (task("visit"), "*.marketing", True),
+    ],
+)
+def test_a_message_names_its_purpose_and_a_task_goes_by_a_channel(effect: Any, withdrawn: str, refused: bool) -> None:
+    known = Profile("u:ada", NOW, consent=Consent({withdrawn: Word(False, NOW)}))
+    assert bool(look(Store(known), effect)) is refused
+
+
+def test_the_address_and_the_objection_to_being_watched_go_with_it() -> None:
+    words = Consent({"*.profiling": Word(False, NOW)})
+    known = Profile("u:ada", NOW, consent=words, identity=Identity(traits={"email": "a@b.example"}))
+    found = Permission(Store(known), CODEC).recipient(message(1, customer="u:ada"))  # type: ignore[arg-type]
+    assert (found.traits["email"], found.profiled) == ("a@b.example", False)
 
 
 @pytest.mark.parametrize("offset", [None, 0, 99])

@@ -30,7 +30,15 @@ def settings(folder: Path, **given: object) -> Settings:
 
 
 def test_each_channel_has_one_destination_and_the_site_none(tmp_path: Path, receiver: Receiver) -> None:
-    app = App(settings(tmp_path, webhook_url=receiver.url, webhook_secret=SECRET, webhook_channels=["email", "sms"]))
+    app = App(
+        settings(
+            tmp_path,
+            webhook_url=receiver.url,
+            webhook_secret=SECRET,
+            webhook_channels=["email", "sms"],
+            webhook_allow_private=True,
+        )
+    )
     now = time.time_ns() // 1_000_000
     known = Customer(
         message_id="1", type="identify", user_id="ada", occurred_at=now, received_at=now, trust=SERVER, source="test"
