@@ -11,9 +11,17 @@ from pipeline.core.rules import (
     DoMessage,
     DoTask,
     DoVoucher,
+    Kind,
+    WhenCartAbandoned,
+    WhenDate,
     WhenHesitating,
+    WhenInterested,
     WhenLapsed,
+    WhenNthOrder,
     WhenRegular,
+    WhenScheduled,
+    WhenSignedUp,
+    WhenStage,
 )
 
 
@@ -29,12 +37,31 @@ def in_words(campaign: Campaign) -> str:
     return text
 
 
-def _when_in_words(when: WhenLapsed | WhenRegular | WhenHesitating) -> str:
-    if isinstance(when, WhenLapsed):
-        chance = f"{when.threshold * 100:g} %"
-        return f"a customer's chance to buy again within {when.horizon_days} days falls below {chance}"
-    if isinstance(when, WhenRegular):
-        return f"a customer completes an order and has {when.every_orders} of them, or a multiple"
+def _when_in_words(when: Kind) -> str:
+    match when:
+        case WhenHesitating():
+            return _hesitating_in_words(when)
+        case WhenLapsed(threshold=threshold, horizon_days=days):
+            return f"a customer's chance to buy again within {days} days falls below {threshold * 100:g} %"
+        case WhenRegular(every_orders=orders):
+            return f"a customer completes an order and has {orders} of them, or a multiple"
+        case WhenSignedUp():
+            return "somebody signs up"
+        case WhenNthOrder(order=order):
+            return f"a customer completes their order number {order}"
+        case WhenStage(stage=stage):
+            return f"a customer comes to the stage {stage}"
+        case WhenInterested(category=category, views=views):
+            return f"somebody has looked at {views} products of {category or 'one category'}"
+        case WhenCartAbandoned(hours=hours):
+            return f"a filled cart has been left alone for {hours} hours"
+        case WhenScheduled(on=on, at=at):
+            return f"it is {on}, {at}, where they live"
+        case WhenDate(trait=trait, days_before=days, at=at):
+            return f"it is {days} days before their {trait}, {at}" if days else f"it is their {trait}, {at}"
+
+
+def _hesitating_in_words(when: WhenHesitating) -> str:
     signs = []
     if when.products_in_category:
         signs.append(
@@ -48,7 +75,7 @@ def _when_in_words(when: WhenLapsed | WhenRegular | WhenHesitating) -> str:
 
 
 def _limits_in_words(campaign: Campaign) -> str:
-    budget, text = campaign.budget, ""
+    budget, text = campaign.budget, f" Until {campaign.until}." if campaign.until else ""
     if campaign.per_customer:
         days = f" in {campaign.per_customer_days} days" if campaign.per_customer_days else ""
         times = f"{campaign.per_customer} times" if campaign.per_customer > 1 else "once"

@@ -8,6 +8,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,31 @@ from pipeline.core.rules import (
     DoTask,
     DoVoucher,
     Policy,
+    WhenCartAbandoned,
+    WhenDate,
     WhenHesitating,
+    WhenInterested,
     WhenLapsed,
+    WhenNthOrder,
     WhenRegular,
+    WhenScheduled,
+    WhenSignedUp,
+    WhenStage,
 )
 
 KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
-    "when": {"lapsed": WhenLapsed, "regular_buyer": WhenRegular, "hesitating": WhenHesitating},
+    "when": {
+        "lapsed": WhenLapsed,
+        "regular_buyer": WhenRegular,
+        "hesitating": WhenHesitating,
+        "signed_up": WhenSignedUp,
+        "nth_order": WhenNthOrder,
+        "stage_reached": WhenStage,
+        "interested": WhenInterested,
+        "cart_abandoned": WhenCartAbandoned,
+        "scheduled": WhenScheduled,
+        "date": WhenDate,
+    },
     "do": {"voucher": DoVoucher, "chat_prompt": DoChatPrompt, "message": DoMessage, "task": DoTask},
 }
 """The tables whose `kind` says which keys they have."""
@@ -45,6 +64,8 @@ PURPOSES = ("marketing", "service", "profiling")
 PATTERNS = {
     "^[a-z0-9][a-z0-9-]{0,63}$": "small letters, digits and hyphens, at most 64",
     "^([01][0-9]|2[0-3]):[0-5][0-9]$": 'a time of the day such as "21:00"',
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}$": 'a day such as "2026-12-31"',
+    "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$": 'a day such as "2026-12-31"',
     "^([A-Z]{3})?$": 'an ISO 4217 code such as "EUR"',
 }
 
@@ -221,6 +242,8 @@ def _meaning(campaign: Campaign) -> Iterator[_Problem]:
         for key in ("products_in_category", "product_views"):
             if getattr(when, key) > MAX_RECENT:
                 yield ("when", key), f"`{key}` is {getattr(when, key)}; at most {MAX_RECENT} views are remembered"
+    if isinstance(do, DoVoucher) and isinstance(when, WhenInterested):
+        yield ("do", "kind"), "a voucher does not go with [when] kind interested: anybody can look at products"
     if isinstance(do, DoVoucher if isinstance(when, WhenHesitating) else DoChatPrompt):
         yield (
             ("do", "kind"),
@@ -233,6 +256,9 @@ def _meaning(campaign: Campaign) -> Iterator[_Problem]:
         yield ("contact",), "a message needs `channels` in [contact]: by which ways it may be sent"
     if isinstance(do, DoTask) and campaign.contact.channels:
         yield ("contact", "channels"), f"a task has no `channels`: {do.task} needs the permission for {_needs(do)}"
+    for path, day in ((("until",), campaign.until), (("when", "on"), getattr(when, "on", ""))):
+        if day and not _is_day(day):
+            yield path, f"`{path[-1]}` is {day}, and there is no such day"
     yield from _limits(campaign)
     for channel in campaign.contact.channels:
         if channel not in CHANNELS:
@@ -240,6 +266,14 @@ def _meaning(campaign: Campaign) -> Iterator[_Problem]:
     if campaign.contact.purpose not in PURPOSES:
         purpose = campaign.contact.purpose
         yield ("contact", "purpose"), f"`{purpose}` is not a purpose; {_choices(purpose, PURPOSES)}"
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _needs(do: DoTask) -> str:

@@ -12,9 +12,16 @@ from pipeline.core.rules import (
     DoMessage,
     DoTask,
     DoVoucher,
+    WhenCartAbandoned,
+    WhenDate,
     WhenHesitating,
+    WhenInterested,
     WhenLapsed,
+    WhenNthOrder,
     WhenRegular,
+    WhenScheduled,
+    WhenSignedUp,
+    WhenStage,
 )
 
 
@@ -114,6 +121,24 @@ from pipeline.core.rules import (
             ),
             "x (live): when a visitor does nothing at all (every sign is switched off), "
             'ask on the page "Do you need help?", at most once a visit.',
+        ),
+        *(
+            (
+                Campaign(name="x", when=when, do=DoTask(task="visit", instructions="Go."), until="2026-12-31"),
+                f'x (live): when {words}, have somebody do a visit within 14 days ("Go."), as far as they permit '
+                "marketing. Until 2026-12-31.",
+            )
+            for when, words in (
+                (WhenSignedUp(), "somebody signs up"),
+                (WhenNthOrder(order=3), "a customer completes their order number 3"),
+                (WhenStage(stage="lapsed"), "a customer comes to the stage lapsed"),
+                (WhenInterested(), "somebody has looked at 5 products of one category"),
+                (WhenInterested(category="tea"), "somebody has looked at 5 products of tea"),
+                (WhenCartAbandoned(), "a filled cart has been left alone for 4 hours"),
+                (WhenScheduled(on="2026-12-01"), "it is 2026-12-01, 09:00, where they live"),
+                (WhenDate(), "it is their birthday, 09:00"),
+                (WhenDate(days_before=7), "it is 7 days before their birthday, 09:00"),
+            )
         ),
     ],
 )

@@ -100,8 +100,10 @@ def test_each_alternative_of_the_example_is_valid_once_it_is_uncommented():
     found = set()
     for block in blocks:
         prompt = "hesitating" in block or "chat_prompt" in block
+        task = '[do]\nkind = "task"\ntask = "phone"\ninstructions = "Ask."\n'
         when = '[when]\nkind = "hesitating"\n' if prompt else '[when]\nkind = "lapsed"\n'
         do = '[do]\nkind = "chat_prompt"\n' if prompt else '[do]\nkind = "voucher"\ndiscount_percent = 5\n'
+        do = task if "interested" in block and "stage" not in block else do
         contact = '[contact]\nchannels = ["email"]\n' if 'kind = "message"' in block else ""
         head = 'name = "x"\n' + (do if block.startswith("[when]") else when)
         campaign = parse(head + block + "\n" + contact, Path("x.toml"))
@@ -272,6 +274,22 @@ def test_a_budget_is_for_vouchers():
 def test_a_message_says_by_which_ways_and_a_task_follows_its_kind(do, says):
     text = GOOD.replace('kind = "voucher"\ndiscount_percent = 10', do)
     assert refused(text) == [f"good.toml, {says}"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (("[when]", 'until = "2026-02-30"\n[when]'), "line 3: `until` is 2026-02-30, and there is no such day"),
+        (("[when]", 'until = "soon"\n[when]'), 'line 3: `until` is "soon"; it must be a day such as "2026-12-31"'),
+        (('"lapsed"', '"scheduled"\non = "2026-13-01"'), "line 5: `on` is 2026-13-01, and there is no such day"),
+        (
+            ('"lapsed"', '"interested"'),
+            "line 7: a voucher does not go with [when] kind interested: anybody can look at products",
+        ),
+    ],
+)
+def test_a_day_is_one_and_a_voucher_does_not_rest_on_looking_around(changes, says):
+    assert refused(GOOD.replace(*changes)) == [f"good.toml, {says}"]
 
 
 def test_a_purpose_is_one_of_those_a_customer_can_permit():

@@ -51,6 +51,56 @@ class WhenHesitating(_Part, frozen=True, kw_only=True, tag_field="kind", tag="he
     product_hours: Positive = 24
 
 
+class WhenSignedUp(_Part, frozen=True, kw_only=True, tag_field="kind", tag="signed_up"):
+    """The person was identified with proof for the first time."""
+
+
+class WhenNthOrder(_Part, frozen=True, kw_only=True, tag_field="kind", tag="nth_order"):
+    """The customer has just completed this order of theirs, counted from 1."""
+
+    order: Positive = 1
+
+
+class WhenStage(_Part, frozen=True, kw_only=True, tag_field="kind", tag="stage_reached"):
+    """The customer has just come to this stage of the sales cycle."""
+
+    stage: Literal["interested", "in_cart", "checkout", "buyer", "repeat", "lapsed", "won_back"]
+
+
+class WhenInterested(_Part, frozen=True, kw_only=True, tag_field="kind", tag="interested"):
+    """The customer has looked at so many products of one category: once for each category."""
+
+    category: str = ""
+    """"" for any."""
+    views: Positive = 5
+
+
+class WhenCartAbandoned(_Part, frozen=True, kw_only=True, tag_field="kind", tag="cart_abandoned"):
+    """Something is in the cart, and nothing was heard from the customer for so long: once for each cart."""
+
+    hours: Positive = 4
+
+
+Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class WhenScheduled(_Part, frozen=True, kw_only=True, tag_field="kind", tag="scheduled"):
+    """A day has come, for every known person by their own clock."""
+
+    on: Day
+    at: TimeOfDay = "09:00"
+
+
+class WhenDate(_Part, frozen=True, kw_only=True, tag_field="kind", tag="date"):
+    """A date of the person's own comes round, every year by their own clock; 29 February else is the 28th."""
+
+    trait: str = "birthday"
+    """The trait that says it: `1990-02-28`, or `02-28` if the year is nobody's business."""
+    days_before: Annotated[int, msgspec.Meta(ge=0, le=365)] = 0
+    at: TimeOfDay = "09:00"
+
+
 Operator = Literal["is", "is_not", "at_least", "at_most", "above", "below", "one_of", "contains"]
 
 
@@ -129,9 +179,6 @@ class Budget(_Part, frozen=True, kw_only=True):
         return self.vouchers > 0 or self.amount_cents > 0
 
 
-TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-
-
 class Policy(_Part, frozen=True, kw_only=True):
     """`campaigns/policy.toml`: when and how often anybody is contacted, whatever the campaign."""
 
@@ -155,13 +202,30 @@ NO_POLICY = Policy(per_day=0, per_week=0, quiet_from="00:00", quiet_until="00:00
 Do = DoVoucher | DoChatPrompt | DoMessage | DoTask
 
 
+Kind = (
+    WhenLapsed
+    | WhenRegular
+    | WhenHesitating
+    | WhenSignedUp
+    | WhenNthOrder
+    | WhenStage
+    | WhenInterested
+    | WhenCartAbandoned
+    | WhenScheduled
+    | WhenDate
+)
+
+
 class Campaign(_Part, frozen=True, kw_only=True):
     """One file of `campaigns/`."""
 
     name: Name
     description: str = ""
-    state: Literal["draft", "live", "paused", "ended"] = "live"
-    when: WhenLapsed | WhenRegular | WhenHesitating
+    state: Literal["draft", "shadow", "live", "paused", "ended"] = "live"
+    """`shadow` decides and does not act."""
+    until: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
+    """The last day on which it acts, by the person's own clock, as 2026-12-31; "" for as long as it is live."""
+    when: Kind
     conditions: tuple[Condition, ...] = msgspec.field(default=(), name="if")
     """All must hold."""
     do: Do
@@ -177,14 +241,14 @@ class Campaign(_Part, frozen=True, kw_only=True):
     budget: Budget = Budget()
 
 
-When = TypeVar("When", WhenLapsed, WhenRegular, WhenHesitating)
+When = TypeVar("When", bound=Kind)
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a step may consult besides the state and the event."""
 
     campaigns: tuple[Campaign, ...] = ()
-    """Live ones, highest priority first, then by name."""
+    """Those in force, highest priority first, then by name."""
     campaigns_version: int = 0
     model: LapseModel = LapseModel()
     model_version: int = 0
@@ -213,4 +277,4 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
 def live(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:
     """Those in force, in the order in which they are considered."""
-    return tuple(sorted((c for c in campaigns if c.state == "live"), key=lambda c: (-c.priority, c.name)))
+    return tuple(sorted((c for c in campaigns if c.state in ("live", "shadow")), key=lambda c: (-c.priority, c.name)))

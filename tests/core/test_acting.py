@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from core.making import CALL, DAY, NEWS, PROMPT, T0, but, buyer, candidate, order, rules
+from core.making import CALL, DAY, NEWS, PROMPT, T0, WIN_BACK, but, buyer, candidate, order, rules
 from pipeline.core.customer import decisions
 from pipeline.core.customer.consent import Consent, Permission
+from pipeline.core.customer.notes import Granted
 from pipeline.core.effects import Decision, Message, Task
 from pipeline.core.events import BROWSER, TimerDue
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import Contact, DoMessage, DoTask, WhenHesitating
+from pipeline.core.rules import Contact, DoMessage, DoTask, WhenCartAbandoned, WhenHesitating, WhenInterested
 
 
 def decided(campaign, note, event=None, **said):
@@ -115,3 +116,34 @@ def test_a_message_may_follow_hesitation_where_a_voucher_may_not():
 def test_a_prompt_where_the_site_may_not_speak_says_so():
     _, decision = decided(PROMPT, candidate(PROMPT), site_marketing=False)
     assert json.loads(decision.facts) == {"not_permitted": ["site"], "purpose": "marketing"}
+
+
+def test_a_shadow_decides_says_what_it_would_do_and_does_nothing():
+    profile = buyer(0, consent=Consent({"email.marketing": Permission(True, T0)}))
+    shadow = but(NEWS, state="shadow")
+    own, made = decisions.step(profile, TimerDue(T0), T0, rules(shadow), [candidate(NEWS)])
+    (decision,) = made
+    assert (decision.outcome, decision.reason) == ("REFUSED", "shadow")
+    assert json.loads(decision.facts) == {"channel": "email", "p": 0.1}
+    assert (own.issued, own.contacted) == ({}, ())
+    live_now = but(profile, decisions=own)
+    _, made = decisions.step(live_now, TimerDue(T0), T0, rules(NEWS), [candidate(NEWS)])
+    assert [type(one) for one in made] == [Decision, Granted, Message]
+
+
+@pytest.mark.parametrize(
+    ("until", "outcome"), [("", "TAKEN"), ("2023-11-15", "TAKEN"), ("2023-11-14", "TAKEN"), ("2023-11-13", "REFUSED")]
+)
+def test_a_campaign_ends_with_its_last_day(until, outcome):
+    campaign = but(NEWS, until=until)
+    _, decision = decided(campaign, candidate(campaign), email_marketing=True)
+    assert decision.outcome == outcome
+    if outcome == "REFUSED":
+        assert json.loads(decision.facts) == {"until": until, "today": "2023-11-14"}
+
+
+@pytest.mark.parametrize(("when", "reason"), [(WhenInterested(), "unverified"), (WhenCartAbandoned(), "a sign")])
+def test_a_voucher_does_not_rest_on_looking_around(when, reason):
+    campaign = but(WIN_BACK, when=when)
+    _, decision = decided(campaign, candidate(campaign))
+    assert decision.reason == reason

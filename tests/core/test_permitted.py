@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from core.making import CALL, NEWS, PROMPT, WIN_BACK, but, buyer, candidate, click, handed_over, order, rules
 from pipeline.core.customer import decisions
+from pipeline.core.customer.activity import Activity, CartLine
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.contacts import Contacts
 from pipeline.core.customer.decisions import Decisions
 from pipeline.core.effects import Decision, Message
 from pipeline.core.events import BudgetAnswered, RulesChanged, TimerDue
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import Budget, Contact, DoMessage, Policy, Rules, live
+from pipeline.core.rules import Budget, Contact, DoMessage, Policy, Rules, WhenCartAbandoned, live
 
 DAY = 86_400_000
 HOUR = DAY // 24
@@ -171,6 +172,17 @@ def test_when_its_time_has_come_everything_is_asked_again(changes, reason):
     profile, made = decided(but(profile, **changes), decisions.due(profile), by(mail))
     assert said(made) == [("REFUSED", "win-back", reason)]
     assert (profile.decisions.pending, profile.decisions.issued) == ((), {})
+
+
+def test_a_cart_that_was_bought_meanwhile_is_not_reminded_of():
+    mail = but(NEWS, when=WhenCartAbandoned())
+    cart = {"p1": CartLine("tea", 500, 1, NIGHT)}
+    full = person(activity=Activity(cart=cart))
+    waiting, _ = decided(full, NIGHT, by(mail), candidate(mail, f"cart-{NIGHT}"))
+    _, made = decided(waiting, decisions.due(waiting), by(mail))
+    assert said(made) == [("TAKEN", "news", "a sign")]
+    _, made = decided(but(waiting, activity=Activity()), decisions.due(waiting), by(mail))
+    assert said(made) == [("REFUSED", "news", "cart_gone")]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from pipeline.core.customer import (
     identity,
     lapse,
     lifecycle,
+    occasions,
     pending,
     purchases,
     reach,
@@ -67,6 +68,7 @@ FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
     ("lapse", lapse.HEARS, lapse.step),
     ("lifecycle", lifecycle.HEARS, lifecycle.step),
     ("", regulars.HEARS, regulars.step),
+    ("occasions", occasions.HEARS, occasions.step),
     ("chat", chat.HEARS, chat.step),
     ("decisions", decisions.HEARS, decisions.step),
     ("vouchers", vouchers.HEARS, vouchers.step),
@@ -74,7 +76,14 @@ FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
 )
 """The slice each owns ("": none), what it hears, and in which order: it sees the slices and notes of those before."""
 
-WAITING: tuple[Callable[[Profile], int], ...] = (expiry.due, identity.due, lapse.due, chat.due, decisions.due)
+WAITING: tuple[Callable[[Profile], int], ...] = (
+    expiry.due,
+    identity.due,
+    lapse.due,
+    chat.due,
+    occasions.due,
+    decisions.due,
+)
 """When what waits for a moment is due next, epoch ms; 0: it waits for nothing."""
 
 _NOTES = frozenset(get_args(Note))

@@ -94,6 +94,10 @@ class Activity(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """The current (or last) visit as the occasion of a decision."""
         return f"visit-{self.visit_started}"
 
+    def cart_occasion(self) -> str:
+        """The cart as the occasion of a decision: the same as long as its oldest line stays; "" if it is empty."""
+        return f"cart-{min(line.added_at for line in self.cart.values())}" if self.cart else ""
+
 
 def step(
     profile: "Profile", event: Stimulus, now: int, _rules: Rules, _notes: Sequence[Note]

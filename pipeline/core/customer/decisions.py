@@ -1,18 +1,17 @@
 """Whether a campaign may act for the customer now, and why or why not. Every candidate passes here, once.
 
 Owns the slice `decisions`: issued occasions (never evicted while their campaign lives) and the last answers. The
-order of the checks is the order of the functions in `_CHECKS`; then the contact policy may put it off (`permitted`);
+order of the checks is that of `objections.CHECKS`; then the contact policy may put it off (`permitted`);
 the holdout comes last, so that those left alone are exactly like those who were contacted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from pipeline.core.customer import acting, permitted
-from pipeline.core.customer.conditions import found, holds
-from pipeline.core.customer.notes import Candidate, Fact, Granted, LapseDisproved, Note, OccasionGone, facts_json
+from pipeline.core.customer import acting, objections, permitted
+from pipeline.core.customer.notes import Candidate, Granted, LapseDisproved, Note, OccasionGone, facts_json
 from pipeline.core.customer.pending import (
     MAX_ASKED,
     Pending,
@@ -25,9 +24,14 @@ from pipeline.core.customer.pending import (
     waiting,
 )
 from pipeline.core.effects import Decision, Output
-from pipeline.core.events import BudgetAnswered, HandedOver, RulesChanged, Stimulus, TimerDue, Tracked
-from pipeline.core.identifiers import effect_id, stable_percent
-from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, Rules, WhenHesitating, WhenLapsed
+from pipeline.core.events import BudgetAnswered, HandedOver, RulesChanged, Stimulus, TimerDue
+from pipeline.core.identifiers import effect_id
+from pipeline.core.rules import (
+    Campaign,
+    DoChatPrompt,
+    DoVoucher,
+    Rules,
+)
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
@@ -65,13 +69,6 @@ class Decisions(msgspec.Struct, frozen=True, array_like=True, gc=False):
     contact policy put off at its time."""
     contacted: tuple[int, ...] = ()
     """When the customer was contacted, epoch ms, as far as the policy's limits can ask."""
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a candidate may not act, and what that rests on."""
-
-    reason: str
-    facts: dict[str, Fact]
 
 
 class _Sitting:
@@ -181,7 +178,7 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pendi
         return
     if fresh and any(it.is_for(name, occasion) and (it.budget_id or it.since) for it in sitting.pending):
         return
-    if fresh and not isinstance(campaign.do, DoChatPrompt) and _is_unverified(sitting, campaign):
+    if fresh and not isinstance(campaign.do, DoChatPrompt) and objections.is_unverified(sitting, campaign):
         sitting.answer(name, occasion, "REFUSED", "unverified", "{}")
         return
     if pending is not None and (pending.is_asked() or pending.put_off_until > sitting.now):
@@ -197,20 +194,23 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pendi
             facts = facts_json({"again_at": sitting.claim_until})
             sitting.answer(name, occasion, "DEFERRED", "claim_open", facts)
         return
-    if not fresh and isinstance(campaign.when, WhenLapsed) and occasion != sitting.profile.purchases.last_order_id:
-        facts = facts_json({"last_order": sitting.profile.purchases.last_order_id})
-        sitting.answer(name, occasion, "REFUSED", "no_longer_lapsed", facts)
+    if not fresh and (gone := objections.outdated(sitting, campaign, occasion)):
+        sitting.answer(name, occasion, "REFUSED", gone.reason, facts_json(gone.facts))
         return
-    for objection in _CHECKS:
+    for objection in objections.CHECKS:
         refusal = objection(sitting, campaign)
         if refusal is not None:
             sitting.answer(name, occasion, "REFUSED", refusal.reason, facts_json(refusal.facts))
             return
     if _is_put_off(sitting, campaign, candidate, pending):
         return
-    if refusal := _holdout(sitting, campaign):
+    if refusal := objections.holdout(sitting, campaign):
         _mark_issued(sitting, name, occasion)
         sitting.answer(name, occasion, "REFUSED", refusal.reason, facts_json(refusal.facts))
+        return
+    if campaign.state == "shadow":
+        channel, closed = acting.way(sitting.profile, campaign)
+        sitting.answer(name, occasion, "REFUSED", "shadow", acting.with_way(candidate, channel, closed).facts)
         return
     if isinstance(campaign.do, DoVoucher) and campaign.budget.is_limited():
         if pending is None or not pending.granted:
@@ -246,82 +246,6 @@ def _ask(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
     pending, question = asked(candidate, sitting.profile.key, campaign, sitting.now)
     sitting.pending.append(pending)
     sitting.outputs.append(question)
-
-
-def _is_unverified(sitting: _Sitting, campaign: Campaign) -> bool:
-    """What leaves the page rests on what a stranger cannot fake: never on a mere claim to be somebody, and a voucher
-    never on clicks."""
-    event = sitting.event
-    claimed = isinstance(event, Tracked) and not sitting.profile.believes(event.trust)
-    return claimed or (isinstance(campaign.do, DoVoucher) and isinstance(campaign.when, WhenHesitating))
-
-
-def _conversation_open(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
-    chat = sitting.profile.chat
-    if not isinstance(campaign.do, DoChatPrompt) or not chat.conversation_open(sitting.now):
-        return None
-    return Refusal("conversation_open", {"conversation": chat.open_conversation})
-
-
-def _condition_false(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
-    for condition in campaign.conditions:
-        if not holds(condition, sitting.profile, sitting.now):
-            value = list(condition.value) if isinstance(condition.value, tuple) else condition.value
-            reading = found(condition, sitting.profile, sitting.now)
-            facts: dict[str, Fact] = {"field": condition.field, "op": condition.op, "value": value, "found": reading}
-            return Refusal("condition_false", facts)
-    return None
-
-
-def _no_consent(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
-    """There is no way that the customer permits. (A voucher without a channel waits for a visit.)"""
-    channel, closed = acting.way(sitting.profile, campaign)
-    return None if channel else Refusal("no_consent", {"not_permitted": closed, "purpose": campaign.contact.purpose})
-
-
-def _no_agent_free(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
-    """Who accepts a prompt is to be answered. It is asked again at the next sign."""
-    do, presence = campaign.do, sitting.rules.presence
-    if not isinstance(do, DoChatPrompt) or not do.needs_agent or presence.answers(sitting.now):
-        return None
-    return Refusal("no_agent_free", {"agents": 0})
-
-
-def _complaint_open(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
-    """Who has cause to complain is not advertised to."""
-    complaints = sitting.profile.contacts.complaints
-    if not complaints or campaign.contact.purpose != permitted.MARKETING:
-        return None
-    return Refusal("complaint_open", {"complaint": complaints[-1]})
-
-
-def _customer_limit(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
-    """It has acted for this customer as often as it may, within the days that count."""
-    if not campaign.per_customer:
-        return None
-    days = campaign.per_customer_days
-    since = max(sitting.now - days * DAY_MS, 0) if days else 0
-    given = sum(at > since for at in sitting.issued.get(campaign.name, {}).values())
-    if given < campaign.per_customer:
-        return None
-    return Refusal("customer_limit", {"given": given, "per_customer": campaign.per_customer, "days": days})
-
-
-def _holdout(sitting: _Sitting, campaign: Campaign) -> Refusal | None:
-    percent = campaign.holdout_percent
-    if not percent or stable_percent(campaign.name, sitting.profile.key, "holdout") >= percent:
-        return None
-    return Refusal("holdout", {"holdout_percent": percent})
-
-
-_CHECKS: tuple[Callable[[_Sitting, Campaign], Refusal | None], ...] = (
-    _conversation_open,
-    _condition_false,
-    _no_consent,
-    _no_agent_free,
-    _complaint_open,
-    _customer_limit,
-)
 
 
 def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:

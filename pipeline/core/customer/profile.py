@@ -11,6 +11,7 @@ from pipeline.core.customer.dedup import Dedup
 from pipeline.core.customer.identity import Identity
 from pipeline.core.customer.lapse import Lapse
 from pipeline.core.customer.lifecycle import Lifecycle
+from pipeline.core.customer.occasions import Occasions
 from pipeline.core.customer.purchases import Purchases
 from pipeline.core.customer.reach import Reach
 from pipeline.core.customer.vouchers import Vouchers
@@ -35,6 +36,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     chat: Chatting = Chatting()
     reach: Reach = Reach()
     contacts: Contacts = Contacts()
+    occasions: Occasions = Occasions()
 
     def is_browser(self) -> bool:
         """Whether this is an anonymous browser (`a:`) and not a known person (`u:`)."""

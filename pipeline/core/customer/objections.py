@@ -1,0 +1,145 @@
+"""What can speak against a candidate, each with its reason and facts. They only object: `decisions` asks in order.
+
+Whether the moment is right is another question (`permitted`).
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from pipeline.core import zones
+from pipeline.core.customer import acting, permitted
+from pipeline.core.customer.conditions import found, holds
+from pipeline.core.customer.notes import Fact
+from pipeline.core.events import Stimulus, Tracked
+from pipeline.core.identifiers import stable_percent
+from pipeline.core.rules import (
+    Campaign,
+    DoChatPrompt,
+    DoVoucher,
+    Rules,
+    WhenCartAbandoned,
+    WhenHesitating,
+    WhenInterested,
+    WhenLapsed,
+)
+
+if TYPE_CHECKING:
+    from pipeline.core.customer.profile import Profile
+
+DAY_MS = 86_400_000
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a candidate may not act, and what that rests on."""
+
+    reason: str
+    facts: dict[str, Fact]
+
+
+class Sitting(Protocol):
+    """What is known while candidates are answered."""
+
+    profile: "Profile"
+    event: Stimulus
+    now: int
+    rules: Rules
+    issued: dict[str, dict[str, int]]
+
+
+def outdated(sitting: Sitting, campaign: Campaign, occasion: str) -> Refusal | None:
+    """What came true when it began to wait is so no longer."""
+    last_order_id = sitting.profile.purchases.last_order_id
+    if isinstance(campaign.when, WhenLapsed) and occasion != last_order_id:
+        return Refusal("no_longer_lapsed", {"last_order": last_order_id})
+    if isinstance(campaign.when, WhenCartAbandoned) and occasion != sitting.profile.activity.cart_occasion():
+        return Refusal("cart_gone", {"last_order": last_order_id})
+    return None
+
+
+def is_unverified(sitting: Sitting, campaign: Campaign) -> bool:
+    """What leaves the page rests on what a stranger cannot fake: never on a mere claim to be somebody, and a voucher
+    never on clicks."""
+    event = sitting.event
+    claimed = isinstance(event, Tracked) and not sitting.profile.believes(event.trust)
+    return claimed or (
+        isinstance(campaign.do, DoVoucher) and isinstance(campaign.when, WhenHesitating | WhenInterested)
+    )
+
+
+def _expired(sitting: Sitting, campaign: Campaign) -> Refusal | None:
+    if not campaign.until:
+        return None
+    today = zones.local(sitting.now, permitted.zone_of(sitting.profile, sitting.rules.policy)).date().isoformat()
+    return Refusal("expired", {"until": campaign.until, "today": today}) if today > campaign.until else None
+
+
+def _conversation_open(sitting: Sitting, campaign: Campaign) -> Refusal | None:
+    chat = sitting.profile.chat
+    if not isinstance(campaign.do, DoChatPrompt) or not chat.conversation_open(sitting.now):
+        return None
+    return Refusal("conversation_open", {"conversation": chat.open_conversation})
+
+
+def _condition_false(sitting: Sitting, campaign: Campaign) -> Refusal | None:
+    for condition in campaign.conditions:
+        if not holds(condition, sitting.profile, sitting.now):
+            value = list(condition.value) if isinstance(condition.value, tuple) else condition.value
+            reading = found(condition, sitting.profile, sitting.now)
+            facts: dict[str, Fact] = {"field": condition.field, "op": condition.op, "value": value, "found": reading}
+            return Refusal("condition_false", facts)
+    return None
+
+
+def _no_consent(sitting: Sitting, campaign: Campaign) -> Refusal | None:
+    """There is no way that the customer permits. (A voucher without a channel waits for a visit.)"""
+    channel, closed = acting.way(sitting.profile, campaign)
+    return None if channel else Refusal("no_consent", {"not_permitted": closed, "purpose": campaign.contact.purpose})
+
+
+def _no_agent_free(sitting: Sitting, campaign: Campaign) -> Refusal | None:
+    """Who accepts a prompt is to be answered. It is asked again at the next sign."""
+    do, presence = campaign.do, sitting.rules.presence
+    if not isinstance(do, DoChatPrompt) or not do.needs_agent or presence.answers(sitting.now):
+        return None
+    return Refusal("no_agent_free", {"agents": 0})
+
+
+def _complaint_open(sitting: Sitting, campaign: Campaign) -> Refusal | None:
+    """Who has cause to complain is not advertised to."""
+    complaints = sitting.profile.contacts.complaints
+    if not complaints or campaign.contact.purpose != permitted.MARKETING:
+        return None
+    return Refusal("complaint_open", {"complaint": complaints[-1]})
+
+
+def _customer_limit(sitting: Sitting, campaign: Campaign) -> Refusal | None:
+    """It has acted for this customer as often as it may, within the days that count."""
+    if not campaign.per_customer:
+        return None
+    days = campaign.per_customer_days
+    since = max(sitting.now - days * DAY_MS, 0) if days else 0
+    given = sum(at > since for at in sitting.issued.get(campaign.name, {}).values())
+    if given < campaign.per_customer:
+        return None
+    return Refusal("customer_limit", {"given": given, "per_customer": campaign.per_customer, "days": days})
+
+
+def holdout(sitting: Sitting, campaign: Campaign) -> Refusal | None:
+    """Whether the customer is one of those who are left alone, to measure against."""
+    percent = campaign.holdout_percent
+    if not percent or stable_percent(campaign.name, sitting.profile.key, "holdout") >= percent:
+        return None
+    return Refusal("holdout", {"holdout_percent": percent})
+
+
+CHECKS: tuple[Callable[[Sitting, Campaign], Refusal | None], ...] = (
+    _expired,
+    _conversation_open,
+    _condition_false,
+    _no_consent,
+    _no_agent_free,
+    _complaint_open,
+    _customer_limit,
+)
