@@ -60,6 +60,7 @@ def in_turn(runners: Mapping[str, Callable[[], T]], rounds: int, *, warm_up: boo
         for name, run in runners.items():
             say(f"{'warm-up' if number == 0 else f'round {number} of {rounds}'}: {name}")
             result = run()
+            say(f"  {result}")
             if number:
                 found[name].append(result)
     return found

@@ -41,6 +41,9 @@ class Measured(NamedTuple):
     late_events: int
     late_seconds: float
 
+    def __str__(self) -> str:
+        return f"{self.per_second:,.0f} events/s, {self.per_cpu_second:,.0f} per CPU second"
+
     @property
     def per_second(self) -> float:
         """Events per second of wall time."""
