@@ -48,10 +48,10 @@ are filled and Java's code is compiled. CPU time is that of the engine's process
 Redis's; RocksDB is inside its engine. Kafka's share, the same machine's, is nobody's.
 """
 NOTHING = "\nNothing is recorded yet.\n"
-GROWTH = """`python -m bench.growth`: what one event costs the worker's process and Redis when there are more profiles,
-and when there are more campaigns that nobody meets. The log is in memory, Redis is real and filled beforehand;
-everybody is equally likely to come next, which no shop sees and no cache likes. `--profiles 10000000` measures one more
-size (Redis needs about 10 GB).
+GROWTH = """`python -m bench.growth`: what one event costs the worker's process and Redis when there are more
+profiles, and when there are more campaigns that nobody meets. The log is in memory, Redis is real and filled
+beforehand; everybody is equally likely to come next, which no shop sees and no cache likes. `--profiles 10000000`
+measures one more size (Redis needs about 10 GB).
 """
 SECTIONS: dict[str, tuple[str, str]] = {
     "engines": ("Stream engines side by side", ENGINES),
