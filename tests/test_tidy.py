@@ -267,6 +267,7 @@ def concerned(rule: Rule) -> Iterator[tuple[Path, str]]:
             continue  # an archive or a picture
 
 
+@cache
 def broken(rule: Rule) -> list[tuple[Path, Found]]:
     """Every place that breaks the rule, exceptions included."""
     return [(file, found) for file, text in concerned(rule) for found in rule.find(file, text)]
