@@ -38,6 +38,7 @@ from pipeline.edge.caller import Proxies
 from pipeline.edge.guard import Guard
 from pipeline.edge.limits import Limits, Rates
 from pipeline.heartbeat import Heart
+from pipeline.processors.committing import Committing, InThread, InTurn
 from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.producers.collector import Collector, CollectorOptions, Keys
 from pipeline.producers.relay.carry import Carrier
@@ -123,16 +124,20 @@ class App:
 
     def worker(self, *, ticks: bool = True, on: tuple[WorkerLog, Store] | None = None) -> Worker:
         """A worker on this backend, or `on` what another engine gives it. Raises Refused or Unavailable."""
-        return self._worker(*(on or self.backend.worker()), self.settings.max_batch, ticks=ticks)
+        # Embedded, publishing and storing is one transaction of the worker's own connection; another engine has its
+        # own loop.
+        in_turn = on is not None or isinstance(self.backend, Embedded)
+        committing = InTurn() if in_turn else InThread()
+        return self._worker(*(on or self.backend.worker()), self.settings.max_batch, ticks=ticks, by=committing)
 
     def worker_of(self, partitions: Sequence[int], max_batch: int, *, alone: bool) -> Worker:
         """One of several processes that decide all of the embedded log together, without ticks; `alone`: the one that
         keeps every other worker away. Raises Refused or Unavailable."""
         if not isinstance(self.backend, Embedded):
             raise TypeError("only the embedded log is shared out by hand: Kafka does it by itself")
-        return self._worker(*self.backend.worker(partitions, alone=alone), max_batch, ticks=False)
+        return self._worker(*self.backend.worker(partitions, alone=alone), max_batch, ticks=False, by=InTurn())
 
-    def _worker(self, worker_log: WorkerLog, store: Store, max_batch: int, *, ticks: bool) -> Worker:
+    def _worker(self, worker_log: WorkerLog, store: Store, max_batch: int, *, ticks: bool, by: Committing) -> Worker:
         collect_garbage_rarely()
         options = WorkerOptions(
             code_secret=self.code_secret,
@@ -143,7 +148,7 @@ class App:
             ticks=ticks,
         )
         measures, identity = self._work_measures, self.backend.log_identity
-        return Worker(worker_log, store, self.codec, options, wall_ms, measures, identity)
+        return Worker(worker_log, store, self.codec, options, wall_ms, measures, identity, committing=by)
 
     @cached_property
     def _work_measures(self) -> observe.WorkerMeasures:

@@ -9,7 +9,7 @@ once against them. `tests/contract` runs one suite against every backend.
    assignment brings no records: the whole polled batch is thrown away.
 2. Decode. What cannot be decoded becomes a dead letter, and the partition goes on.
 3. `Store.load`: subjects and due timers that are not cached, together with the stored offset, in one atomic read.
-   If that offset is not the one this worker committed last, forget everything of that partition and recover,
+   If that offset is not the one this worker committed last (or is committing), forget everything of it and recover,
    before stepping: publishing comes before the fence, so effects computed from a store that moved would go out.
 4. Step: clock, the subject's own due timers, the event, other due timers. What cannot be stepped (numbers beyond
    `pipeline.core.bounds`, a step that raises, an output too large for a record) leaves its subject as it was and
@@ -17,7 +17,9 @@ once against them. `tests/contract` runs one suite against every backend.
 5. `WorkerLog.publish`: all effects and the input offsets in one transaction, opened only now.
 6. `Store.commit`: subjects, timers and the next offset in one atomic write whose first act is the fence: it
    refuses (`Fenced`) unless the stored offset is the one this batch started from.
-7. The next batch.
+7. The next batch. On Kafka and Redis a thread of its own does 5 and 6 while the worker polls, loads and steps the
+   next one, on top of what it has in memory: at most one batch is under way, its subjects stay in memory until it is
+   stored, and nothing is published on top of it before that. If it comes to nothing, so does what was stepped since.
 
 What the log will not take (`RecordsRefused`: the dead letters' topic is gone, say) stops the partition whose record
 led to it, and no other, until it is taken: to go on without it would be to lose it.

@@ -47,6 +47,10 @@ class Erasures:
         self._forgotten: dict[bytes, int] = {}
         self._unnamed: dict[bytes, dict[str, str]] = {}
 
+    def pending(self) -> bool:
+        """Whether the batch changed a tombstone or takes records off the log: what follows must find that done."""
+        return bool(self._changed or self.rewrite.keys or self.rewrite.offsets)
+
     def fetch(self, keys: Iterable[str], salt: bytes, load: LoadKeys) -> None:
         """Load the tombstones of these subjects, as far as they can have one."""
         hashes = (erasure.tombstone_of(salt, key) for key in keys if erasure.leaves_tombstone(key))

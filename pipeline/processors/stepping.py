@@ -100,6 +100,8 @@ class PartitionRun:
     ) -> None:
         self.number = number
         self.stored_offset = offset
+        self.handed_offset = offset
+        """Where the store will stand when what is under way is stored."""
         self.offset = offset or 0
         self.published = published
         self.messages_below = messages_below
@@ -117,6 +119,8 @@ class PartitionRun:
         self._dues: dict[str, int] = {}
         """When each of `_subjects` next waits for, as its state says."""
         self._dirty: dict[str, int] = {}
+        self._under_way: dict[str, int] = {}
+        """What `_dirty` was of the batch that is being stored."""
         self._moved: set[str] = set()
         """Those of `_dirty` whose row of the store is more than another state: new, forgotten, another timer."""
         self.timers = TimerQueue()
@@ -124,14 +128,14 @@ class PartitionRun:
 
     def step(self, records: Sequence[LogRecord], next_offset: int, codec: Codec, load: Load, outbox: Outbox) -> None:
         """Step all records of one batch. Raises StoreMoved, or Unavailable from the store."""
-        events = [decoded(record, codec) for record in records]
         self.stirred = False
         keys = [record.key.decode("utf-8", "replace") for record in records if record.key]
         self._fetch(keys, load)
         if self.state.erasure_salt:
             absent = (key for key in keys if self._subjects[key] is None)
             self.erasures.fetch(absent, self.state.erasure_salt, load)
-        for record, event in zip(records, events, strict=True):
+        for record in records:
+            event = decoded(record, codec)
             if isinstance(event, str):
                 self.stirred = True
                 if not self._is_erased(record, None, outbox):
@@ -165,7 +169,7 @@ class PartitionRun:
         erased = self.erasures.changes()
         return Change(
             partition=self.number,
-            expected_offset=self.stored_offset,
+            expected_offset=self.handed_offset,
             next_offset=self.offset,
             state=msgspec.msgpack.encode(self.state),
             rules=msgspec.msgpack.encode(self._active) if self._active_changed else None,
@@ -177,18 +181,25 @@ class PartitionRun:
             unmoved=self._dirty.keys() - self._moved,
         )
 
-    def committed(self, keep: int) -> None:
-        """The change is stored: remember at most `keep` subjects, the last used ones."""
-        self.stored_offset = self.offset
+    def handed_over(self) -> None:
+        """The change is on its way to the store: begin the next batch, on top of it."""
+        self.handed_offset = self.offset
         self.published = max(self.published, self.offset)
-        self._dirty = {}
+        self._under_way, self._dirty = self._dirty, {}
         self._moved = set()
-        self.erasures.committed()
-        self.timers.settle()
+        self.timers.handed_over()
         self._active_changed = False
-        cached = self._subjects
+
+    def stored(self, keep: int) -> None:
+        """What was handed over is stored: remember at most `keep` subjects, the last used ones, besides what the
+        store does not know yet."""
+        self.stored_offset = self.handed_offset
+        self._under_way = {}
+        self.timers.settle()
+        cached, dirty = self._subjects, self._dirty
         for key in list(islice(cached, max(0, len(cached) - keep))):
-            del cached[key], self._dues[key]
+            if key not in dirty:
+                del cached[key], self._dues[key]
 
     def _fetch(self, keys: Sequence[str], load: Load) -> None:
         """Load what is not cached; always asks the store, since the offset must be checked (step 3)."""
@@ -362,9 +373,10 @@ class PartitionRun:
                 self._sweep(self.state.sweep_after, cause, load, outbox)
 
     def _sweep(self, after: str, cause: Cause, load: Load, outbox: Outbox) -> None:
-        """Show the next customers the rules that changed. New subjects of this very batch are among them and those
-        it forgot are not, so that the pages are the same however the log is cut into batches."""
-        changed_here = [key for key in self._dirty if key > after and key.startswith(("a:", "u:"))]
+        """Show the next customers the rules that changed. New subjects of this very batch and the one under way are
+        among them and those they forgot are not, so that the pages are the same however the log is cut."""
+        unstored = self._under_way | self._dirty
+        changed_here = [key for key in unstored if key > after and key.startswith(("a:", "u:"))]
         forgotten = {key for key in changed_here if self._subjects[key] is None}
         stored = load([], sweep_after=after, sweep_limit=law.SWEEP_PER_RECORD + len(forgotten)).swept
         page = sorted({*stored, *changed_here} - forgotten)[: law.SWEEP_PER_RECORD]

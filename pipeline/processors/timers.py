@@ -16,13 +16,15 @@ class TimerQueue:
     def __init__(self) -> None:
         self._heap: list[Row] = []
         self._changed: dict[str, int] = {}
+        self._under_way: dict[str, int] = {}
+        """What was changed before that and is being stored."""
         self._page_end: Row | None = (0, "")
         """The store's rows up to here are in the heap; None: all it has."""
 
     def add_page(self, rows: list[Row], *, more: bool) -> None:
         """Take the store's next rows; `more`: there are further ones."""
         for row in rows:
-            if row[1] not in self._changed:
+            if row[1] not in self._changed and row[1] not in self._under_way:
                 heapq.heappush(self._heap, row)
         self._page_end = rows[-1] if more else None
 
@@ -62,19 +64,36 @@ class TimerQueue:
             return self._heap[0][0]
         return self._page_end[0] if self._page_end else 0
 
+    def handed_over(self) -> None:
+        """The changes are on their way to the store."""
+        self._under_way, self._changed = self._changed, {}
+
     def settle(self) -> None:
-        """The store has all changes now: forget what it can tell again."""
-        if not self._changed and len(self._heap) <= KEPT:
+        """The store has what was handed over: forget what it can tell again."""
+        if not self._under_way and len(self._heap) <= KEPT:
             return
-        end, changed = self._page_end, self._changed
-        rows = {row for row in self._heap if changed.get(row[1], row[0]) == row[0] and (end is None or row <= end)}
-        self._heap = sorted(rows)
-        self._changed = {}
-        if len(self._heap) > KEPT:
-            del self._heap[KEPT:]
-            self._page_end = self._heap[-1]
+        end, changed, under_way = self._page_end, self._changed, self._under_way
+        known, own = set(), set()
+        for row in self._heap:
+            due, key = row
+            if key in changed:
+                if changed[key] == due:
+                    own.add(row)
+            elif under_way.get(key, due) == due and (end is None or row <= end):
+                known.add(row)
+        kept = sorted(known)
+        if len(kept) > KEPT:
+            del kept[KEPT:]
+            self._page_end = kept[-1]
+        self._heap = sorted([*kept, *own])
+        self._under_way = {}
 
     def _drop_stale(self) -> None:
-        heap, changed = self._heap, self._changed
-        while heap and changed.get(heap[0][1], heap[0][0]) != heap[0][0]:
+        heap = self._heap
+        while heap and self._due(heap[0][1], heap[0][0]) != heap[0][0]:
             heapq.heappop(heap)
+
+    def _due(self, key: str, stored: int) -> int:
+        """The subject's timer as it was changed last, else what the store's row says."""
+        due = self._changed.get(key)
+        return due if due is not None else self._under_way.get(key, stored)

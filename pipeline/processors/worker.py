@@ -5,15 +5,13 @@ One thread, one loop. It decides nothing; it polls, steps, publishes, commits, a
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import msgspec
 
 from pipeline.backends.contract import (
-    Change,
     Fenced,
-    Loaded,
     LogRecord,
     NewRecord,
     Polled,
@@ -28,6 +26,8 @@ from pipeline.core import subjects
 from pipeline.core.events import Continue, Tick
 from pipeline.core.partition import CORE_VERSION, FIRES_AFTER_MS, MAX_JUMP_MS, ActiveRules, PartitionState, rules_of
 from pipeline.processors.budgets import budgets_left
+from pipeline.processors.committing import Committing, InTurn, UnderWay
+from pipeline.processors.loading import FencedLoad
 from pipeline.processors.measures import Measures
 from pipeline.processors.outbox import EVENTS, Outbox
 from pipeline.processors.recovery import start_offset
@@ -63,8 +63,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker:
-    """Owns partitions and steps them. `clock` gives epoch ms and is read for ticks and measures only;
-    `log_identity` says what the store must be bound to, `core` what is driven."""
+    """Owns partitions and steps them. `clock` gives epoch ms and is read for ticks and measures only; `log_identity`
+    says what the store must be bound to, `core` what is driven, `committing` who publishes and stores."""
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Worker:
         measures: Measures,
         log_identity: Callable[[], str] = str,
         core: Subjects = subjects,
+        committing: Committing | None = None,
     ) -> None:
         self._log = worker_log
         self._store = store
@@ -85,6 +86,8 @@ class Worker:
         self._measures = measures
         self._log_identity = log_identity
         self._core = core
+        self._committing = committing or InTurn()
+        self._under_way: UnderWay | None = None
         self._rules_of = partial(rules_of, code_secret=options.code_secret, redeemable=options.redeemable)
         self._runs: dict[int, PartitionRun] = {}
         self._heard: dict[int, int] = {}
@@ -117,21 +120,23 @@ class Worker:
         """One batch, or one look around when nothing came; the number of records stepped. Raises Unavailable after
         having arranged for recovery, and Refused."""
         if self._recover or self._may_try_stopped():
+            self._abandon()
             self._log.reset()
             self._take_over(self._log.owned())
             self._recover = False
         polled = self._log.poll(self._options.max_batch, timeout_seconds)
         if polled.assigned is not None:
             self._recover = True  # until every one of them is taken over
+            if not self._abandon():
+                self._log.reset()
             self._take_over(polled.assigned)
             self._recover = False
             return 0
-        if not polled.records:
-            self._tick()
-            self._count_timers()
-            return 0
         try:
-            self._batch(polled)
+            if polled.records:
+                self._batch(polled)
+            else:
+                self._settle()
         except (Fenced, StoreMoved, RecordsRefused) as problem:
             log.warning("recovering: %s", problem)
             self._measures.recovered(type(problem).__name__)
@@ -141,8 +146,11 @@ class Worker:
             self._measures.recovered("Unavailable")
             self._recover = True
             raise
-        self._continue()
-        self._second()
+        if polled.records:
+            self._continue()
+            self._second()
+        else:
+            self._tick()
         self._count_timers()
         return len(polled.records)
 
@@ -156,13 +164,20 @@ class Worker:
 
     def close(self) -> None:
         """Leave the group, let go of log and store. Not committed: done again by whoever comes next."""
+        self._abandon()
+        self._committing.close()
         self._log.close()
         self._store.close()
 
     def is_idle(self) -> bool:
         """Whether every owned partition stands at the log's end with nothing more to do."""
-        return not self._stopped and all(
-            run.offset >= self._log.bounds(number)[1] and not run.more_to_do() for number, run in self._runs.items()
+        return (
+            not self._stopped
+            and self._under_way is None
+            and all(
+                run.offset >= self._log.bounds(number)[1] and not run.more_to_do()
+                for number, run in self._runs.items()
+            )
         )
 
     def clocks(self) -> dict[int, int]:
@@ -220,47 +235,84 @@ class Worker:
                 run = self._runs[number]
                 load = FencedLoad(self._store, run)
                 run.step(records, polled.positions[number], self._codec, load, outbox)
-        offsets = {n: self._runs[n].offset for n in by_partition if self._runs[n].offset > self._runs[n].published}
-        with self._measures.stage("publish", len(outbox.records)):
-            self._publish(outbox, offsets, polled)
-        for number in by_partition:
-            erasures = self._runs[number].erasures
-            if erasures.rewrite.keys or erasures.rewrite.offsets:
-                self._log.rewrite(erasures.rewrite, partial(erasures.rewritten, codec=self._codec))
-        changes: list[Change] = [self._runs[number].change() for number in by_partition]
-        with self._measures.stage("commit", len(changes)):
-            self._store.commit(changes)
+        self._settle()
+        runs = {number: self._runs[number] for number in by_partition}
+        self._under_way = UnderWay(
+            outbox,
+            {number: run.offset for number, run in runs.items() if run.offset > run.published},
+            polled.token,
+            [run.change() for run in runs.values()],
+            {number: (by_partition[number][-1], run.state.clock) for number, run in runs.items()},
+            [(run.erasures.rewrite, partial(run.erasures.rewritten, codec=self._codec)) for run in runs.values()],
+            sum(run.erasures.dropped for run in runs.values()),
+        )
         now = self._clock()
-        for number, records in by_partition.items():
-            run = self._runs[number]
-            self._measures.dropped("erased", run.erasures.dropped)
-            run.committed(self._options.cached_subjects)
+        for number, run in runs.items():
+            run.handed_over()
             if run.stirred:
                 self._heard[number] = now
-            self._measures.stepped(number, records[-1], run.state.clock, now)
+        self._committing.submit(partial(self._commit, self._under_way))
+        if not self._committing.overlaps or any(run.erasures.pending() for run in runs.values()):
+            self._settle()
+        for run in runs.values():
+            run.erasures.committed()
+
+    def _commit(self, batch: UnderWay) -> int:
+        """Steps 5 and 6; epoch ms when done. Perhaps in another thread: it touches nothing of the worker's own."""
+        with self._measures.stage("publish", len(batch.outbox.records)):
+            self._log.publish(batch.outbox.records, batch.offsets, batch.token)
+        for rewrite, how in batch.rewrites:
+            if rewrite.keys or rewrite.offsets:
+                self._log.rewrite(rewrite, how)
+        with self._measures.stage("commit", len(batch.changes)):
+            self._store.commit(batch.changes)
+        return self._clock()
+
+    def _settle(self) -> None:
+        """Wait for the batch under way, if there is one. Raises what became of it, having stopped the partitions
+        whose records led to what the log refused: without it they would lose it, and the others need not wait."""
+        batch, self._under_way = self._under_way, None
+        if batch is None:
+            return
+        try:
+            done_at = self._committing.settle()
+        except RecordsRefused as problem:
+            self._stop({batch.outbox.partitions[place] for place in problem.refused}, problem)
+            raise
+        self._measures.dropped("erased", batch.dropped)
+        for number, (last, clock_ms) in batch.lasts.items():
+            self._runs[number].stored(self._options.cached_subjects)
+            self._measures.stepped(number, last, clock_ms, done_at)
             if self._stopped.pop(number, 0):
                 log.info("partition %d goes on", number)
                 self._measures.stopped(number, False)
-        self._measures.decided(outbox.effects, now)
+        self._measures.decided(batch.outbox.effects, done_at)
 
-    def _publish(self, outbox: Outbox, offsets: dict[int, int], polled: Polled) -> None:
-        """Step 5. Raises RecordsRefused after having stopped the partitions whose records led to what was refused:
-        without it they would lose it, and the others need not wait."""
+    def _abandon(self) -> bool:
+        """Wait for the batch under way, whatever becomes of it, before its partitions are recovered; whether it ended
+        well."""
+        if self._under_way is None:
+            return True
+        self._under_way = None
         try:
-            self._log.publish(outbox.records, offsets, polled.token)
-        except RecordsRefused as problem:
-            again = self._clock() + self._options.try_stopped_ms
-            for number in sorted({outbox.partitions[place] for place in problem.refused}):
-                self._stopped[number] = again
-                log.error(
-                    "partition %d is stopped at offset %d rather than lose what it leads to, and tries again in %g s:"
-                    " %s",
-                    number,
-                    self._runs[number].stored_offset or 0,
-                    self._options.try_stopped_ms / 1000,
-                    problem,
-                )
-            raise
+            self._committing.settle()
+        except (Fenced, Unavailable) as problem:
+            log.info("what was under way is decided again: %s", problem)
+            self._measures.recovered(type(problem).__name__)
+            return False
+        return True
+
+    def _stop(self, numbers: set[int], problem: RecordsRefused) -> None:
+        again = self._clock() + self._options.try_stopped_ms
+        for number in sorted(numbers):
+            self._stopped[number] = again
+            log.error(
+                "partition %d is stopped at offset %d rather than lose what it leads to, and tries again in %g s: %s",
+                number,
+                self._runs[number].stored_offset or 0,
+                self._options.try_stopped_ms / 1000,
+                problem,
+            )
 
     def _continue(self) -> None:
         """Where one record was not enough, add another one that lets the partition go on."""
@@ -346,34 +398,3 @@ class Worker:
     def _is_live(run: PartitionRun) -> bool:
         """Neither recovering nor inside a copied log, which has its own ticks."""
         return run.offset >= run.published and run.offset >= run.messages_below
-
-
-class FencedLoad:
-    """Reads the store for one run and checks, each time, that the store stands where the run does."""
-
-    def __init__(self, store: Store, run: PartitionRun) -> None:
-        self._store = store
-        self._run = run
-
-    def __call__(
-        self,
-        keys: Sequence[str],
-        *,
-        timers_until: int | None = None,
-        timers_after: tuple[int, str] | None = None,
-        sweep_after: str | None = None,
-        sweep_limit: int = 0,
-    ) -> Loaded:
-        loaded = self._store.load(
-            self._run.number,
-            keys,
-            timers_until=timers_until,
-            timers_after=timers_after,
-            sweep_after=sweep_after,
-            sweep_limit=sweep_limit,
-        )
-        if loaded.offset != self._run.stored_offset:
-            raise StoreMoved(
-                f"partition {self._run.number}: the store stands at {loaded.offset}, not at {self._run.stored_offset}"
-            )
-        return loaded

@@ -30,6 +30,7 @@ from pipeline.core.effects import Voucher
 from pipeline.core.events import SERVER, CampaignsChanged, Purchase
 from pipeline.core.rules import Campaign, DoVoucher, WhenRegular
 from pipeline.observe import WorkerMeasures
+from pipeline.processors.committing import InThread
 from pipeline.processors.measures import Measures, Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
 
@@ -125,6 +126,7 @@ class Rig:
             lambda: time.time_ns() // 1_000_000,
             measures or self._measures,
             backend.log_identity,
+            committing=InThread(),
         )
 
     @contextmanager

@@ -1,0 +1,92 @@
+"""Who publishes and stores a batch (steps 5 and 6 of the commit contract): the worker in turn, or a thread of its own
+while the worker steps the next batch.
+
+At most one batch is under way, and the next one is handed over only when it has ended well: what is published and
+stored, and in which order, is the same either way. Nothing is decided here.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import msgspec
+
+from pipeline.backends.contract import Change, LogRecord, Rewrite
+from pipeline.processors.outbox import Outbox
+
+Job = Callable[[], int]
+"""Publishes and stores one batch; epoch ms when that was done. Raises what log and store raise."""
+Rewriting = tuple[Rewrite, Callable[[LogRecord], tuple[bytes, bytes] | None]]
+
+
+class UnderWay(msgspec.Struct):
+    """One batch that was stepped and is to be published and stored."""
+
+    outbox: Outbox
+    offsets: dict[int, int]
+    token: object
+    changes: list[Change]
+    lasts: dict[int, tuple[LogRecord, int]]
+    """By partition: the last record, and the partition's clock after it."""
+    rewrites: list[Rewriting]
+    dropped: int
+    """Records that had no effect, as they belong to somebody erased."""
+
+
+class Committing(Protocol):
+    """Does one job at a time."""
+
+    overlaps: bool
+    """Whether the worker may step the next batch before it asks how the job ended."""
+
+    def submit(self, job: Job) -> None:
+        """Take the job over; the one before has ended."""
+
+    def settle(self) -> int:
+        """Wait until it has ended; what it returned. Raises what it raised."""
+
+    def close(self) -> None:
+        """Let go; nothing is under way."""
+
+
+class InTurn:
+    """The worker does it itself, when it asks; `overlaps`, for simulations: it may step the next batch first."""
+
+    def __init__(self, *, overlaps: bool = False) -> None:
+        self.overlaps = overlaps
+        self._job: Job | None = None
+
+    def submit(self, job: Job) -> None:
+        """Keep it."""
+        self._job = job
+
+    def settle(self) -> int:
+        """Do it now."""
+        job, self._job = self._job, None
+        return job() if job is not None else 0
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+
+class InThread:
+    """A thread does it at once: the worker need not wait for brokers and store."""
+
+    overlaps = True
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="rapport-commit")
+        self._job: Future[int] | None = None
+
+    def submit(self, job: Job) -> None:
+        """Begin it."""
+        self._job = self._thread.submit(job)
+
+    def settle(self) -> int:
+        """Wait for it."""
+        job, self._job = self._job, None
+        return job.result() if job is not None else 0
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
