@@ -11,10 +11,12 @@ from pipeline.settings import Settings, SettingsError
 from pipeline.sinks.destination import ON_SITE, Deliverable, Destination, channel_of
 from pipeline.sinks.email import Email, Letterhead, Server
 from pipeline.sinks.outbox import Outbox
+from pipeline.sinks.push import Push
 from pipeline.sinks.webhook import Webhook
 from pipeline.sinks.writing import Templates
 
 EMAIL = "email"
+PUSH = "push"
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -35,6 +37,10 @@ def destinations(settings: Settings, clock: Callable[[], int]) -> list[Served]:
     try:
         if settings.email_host:
             serve((EMAIL,), _email(settings, clock), settings.email_repeats)
+        if settings.push_key:
+            templates = Templates(Path(settings.templates))
+            push = Push(settings.push_key, settings.push_contact, templates, settings.shop_url, clock)
+            serve((PUSH,), push, settings.push_repeats)
         if settings.webhook_url:
             webhook = Webhook(
                 settings.webhook_url,

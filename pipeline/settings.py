@@ -19,7 +19,7 @@ from pipeline.edge.caller import Proxies
 DEFAULT_FILE = Path("rapport.toml")
 SECRETS = (
     "server_key", "previous_server_key", "identity_secret", "code_secret", "store", "schema_registry_url",
-    "kafka_sasl_password", "kafka_ssl_key_password", "webhook_secret", "email_password", "store",
+    "kafka_sasl_password", "kafka_ssl_key_password", "webhook_secret", "email_password", "push_key", "store",
 )  # fmt: skip
 """Never shown; each can stand in a file of its own. Addresses may hold passwords."""
 LISTS = ("allowed_origins", "trusted_proxies", "webhook_channels")
@@ -137,6 +137,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     email_repeats: bool = False
     """Send again if it is not known whether the server took it: the customer may get it twice, with one Message-ID.
     false: park it as uncertain."""
+    push_key: str = ""
+    """Signs Web Push (VAPID): what `rapport deliveries push-key` prints; "" for no push."""
+    push_contact: str = ""
+    """Whom push services may turn to: mailto:it@shop.example."""
+    push_repeats: bool = True
+    """Push again if it is not known whether the push service took it: a repeat takes the place of the first."""
     templates: str = "./templates"
     """Folder of the shop's own mail templates; what is not there is taken from those that come with Rapport."""
     links_url: str = ""
@@ -311,6 +317,8 @@ def _check(settings: Settings) -> None:
         )
     if settings.email_host and "email" in settings.webhook_channels:
         raise SettingsError("email goes to one destination: take it out of webhook_channels, or empty email_host")
+    if settings.push_key and "push" in settings.webhook_channels:
+        raise SettingsError("push goes to one destination: take it out of webhook_channels, or empty push_key")
     if settings.video_url and not settings.video_url.startswith("https://"):
         raise SettingsError(f"video_url = {settings.video_url!r}: expected https://…")
     browser, server = settings.keys()

@@ -19,6 +19,7 @@ from pipeline.commands.looking import when
 from pipeline.commands.opening import Config, Data, console, opened, settings_of, write_line
 from pipeline.core.deliveries import DELIVERIES, Delivery
 from pipeline.settings import SettingsError
+from pipeline.sinks.push import key_of, new_key, public_bytes, to_text
 from pipeline.sinks.steps import asked_again
 
 STATUSES = ("claimed", "retry", "replay", "sent", "failed", "parked", "uncertain", "skipped")
@@ -101,6 +102,19 @@ def retry(
         if records:
             app.appender("operator").append(records)
     console.print(f"{len(records):,} are tried again; {len(over):,} are over and are not.")
+
+
+@deliveries_app.command("push-key")
+def push_key() -> None:
+    """Make a key for Web Push, and show what pages need of it.
+
+    \b
+    Once, for rapport.toml:  rapport deliveries push-key
+    """
+    key = new_key()
+    write_line(f'push_key = "{key}"')
+    public = to_text(public_bytes(key_of(key)))
+    console.print(f"applicationServerKey of pushManager.subscribe: {public}", soft_wrap=True)
 
 
 def _latest(app: App) -> dict[str, tuple[Delivery, int]]:

@@ -25,7 +25,6 @@ from urllib.parse import urlsplit
 import msgspec
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
-from pipeline.core.effects import Message, Voucher
 from pipeline.core.identifiers import address_name
 from pipeline.links import Kind, Link, Links
 from pipeline.sinks.destination import (
@@ -40,7 +39,7 @@ from pipeline.sinks.destination import (
     channel_of,
     checked_id,
 )
-from pipeline.sinks.writing import Templates, Written, money
+from pipeline.sinks.writing import Templates, Written, templates_of, values_of
 
 CONNECT_SECONDS = 15.0
 COMMAND_SECONDS = 30.0
@@ -115,7 +114,7 @@ class Email:
         checked_id(effect.id)
         to = _recipient_address(recipient)
         links = _LinksOf(self._links, self._letterhead, effect, recipient)
-        written = self._templates.write(_templates_of(effect), self._values(effect, recipient, links))
+        written = self._templates.write(templates_of(effect), self._values(effect, recipient, links))
         message = EmailMessage(_POLICY)
         message["From"] = self._from
         message["To"] = to
@@ -145,25 +144,11 @@ class Email:
 
     def _values(self, effect: Deliverable, recipient: Recipient, links: "_LinksOf") -> dict[str, Any]:
         """What a template can name."""
-        values: dict[str, Any] = {
+        return values_of(effect, recipient, self._letterhead.shop_url) | {
             "sender": self._from.display_name or self._from.addr_spec,
-            "shop_url": self._letterhead.shop_url,
-            "first_name": recipient.traits.get("first_name") or recipient.traits.get("firstName") or "",
-            "traits": recipient.traits,
-            "reason": effect.reason,
             "link": links.to,
             "links": {"unsubscribe": links.unsubscribe, "confirm": links.confirm, "pixel": links.pixel},
-            "values": msgspec.json.decode(effect.values or "{}") if isinstance(effect, Message) else {},
         }
-        if isinstance(effect, Voucher):
-            percent = f"{effect.discount_percent} %"
-            values |= {
-                "voucher": effect,
-                "worth": percent if effect.discount_percent else money(effect.discount_cents, effect.currency),
-                "minimum": money(effect.minimum_spend_cents, effect.currency) if effect.minimum_spend_cents else "",
-                "expires_on": datetime.fromtimestamp(effect.expires_at / 1000, UTC).strftime("%d %B %Y").lstrip("0"),
-            }
-        return values
 
 
 class _LinksOf:
@@ -299,13 +284,6 @@ def _recipient_address(recipient: Recipient) -> Address:
     if not address.username or "." not in domain:
         raise UnreachableError("what is known is no e-mail address")
     return Address(username=address.username, domain=domain)
-
-
-def _templates_of(effect: Deliverable) -> tuple[str, ...]:
-    """By name, the first that exists: the one a message asks for, else the campaign's own, else the voucher's."""
-    if isinstance(effect, Message):
-        return (effect.template,)
-    return (effect.campaign, "voucher")
 
 
 def _fill(message: EmailMessage, written: Written) -> None:

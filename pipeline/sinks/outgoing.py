@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import socket
 import threading
+import time
 from typing import Any
 
 import urllib3
@@ -18,6 +19,8 @@ from urllib3.exceptions import NameResolutionError, NewConnectionError
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
 """Until the status and the headers are there, however many bytes of them come each second."""
+MAX_ANSWER_BYTES = 65_536
+"""Of an answer nobody reads: so that the connection can be used again."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -59,6 +62,23 @@ def is_public(address: Address) -> bool:
         if address.sixtofour is not None or address.teredo is not None:
             return False
     return address.is_global and not address.is_multicast
+
+
+def drain(answer: urllib3.BaseHTTPResponse) -> None:
+    """Read a short answer to its end; of a long or slow one nothing more is wanted, nor its connection."""
+    deadline = time.monotonic() + READ_SECONDS
+    try:
+        left = MAX_ANSWER_BYTES
+        while left > 0 and time.monotonic() < deadline:
+            block = answer.read1(min(left, 8_192))
+            if not block:
+                answer.release_conn()
+                return
+            left -= len(block)
+    except urllib3.exceptions.HTTPError:
+        # The status has been read: what comes after it changes nothing.
+        pass
+    answer.close()
 
 
 class _Guarded(HTTPConnection):

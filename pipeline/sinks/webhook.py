@@ -12,7 +12,6 @@ retry.
 
 import base64
 import ssl
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -32,10 +31,8 @@ from pipeline.sinks.destination import (
     as_json,
     checked_id,
 )
-from pipeline.sinks.outgoing import READ_SECONDS, BlockedAddressError, pool
+from pipeline.sinks.outgoing import BlockedAddressError, drain, pool
 
-MAX_ANSWER_BYTES = 65_536
-"""Of an answer nobody reads: so that the connection can be used again."""
 MAX_RETRY_AFTER_SECONDS = 86_400
 GONE = 410
 KEY_BYTES = range(24, 65)
@@ -96,7 +93,7 @@ class Webhook:
             if problem.args and isinstance(problem.args[0], ssl.SSLCertVerificationError):
                 return Later(f"its certificate is not valid: {problem.args[0].verify_message}")
             return Unknown(f"no answer: {type(problem).__name__}")
-        _drain(answer)
+        drain(answer)
         return outcome_of(answer.status, answer.headers.get("retry-after", ""))
 
     def withdraw(self, effect_id: str) -> bool:
@@ -127,20 +124,3 @@ def outcome_of(status: int, retry_after: str) -> Outcome:
         return Rejected("answered 410: the endpoint is gone")
     pause = int(retry_after) if status in _PAUSES and retry_after.isascii() and retry_after.isdigit() else 0
     return Later(f"answered {status}", 1000 * min(pause, MAX_RETRY_AFTER_SECONDS))
-
-
-def _drain(answer: urllib3.BaseHTTPResponse) -> None:
-    """Read a short answer to its end; of a long or slow one nothing more is wanted, nor its connection."""
-    deadline = time.monotonic() + READ_SECONDS
-    try:
-        left = MAX_ANSWER_BYTES
-        while left > 0 and time.monotonic() < deadline:
-            block = answer.read1(min(left, 8_192))
-            if not block:
-                answer.release_conn()
-                return
-            left -= len(block)
-    except urllib3.exceptions.HTTPError:
-        # The status has been read: what comes after it changes nothing.
-        pass
-    answer.close()

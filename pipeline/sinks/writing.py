@@ -5,12 +5,16 @@ a name that is not given is an error, nothing of the program can be reached. Pur
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, Template, TemplateError, TemplateNotFound
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from pipeline.core.effects import Message, Voucher
+from pipeline.sinks.destination import Deliverable, Recipient
 
 SHIPPED = Path(__file__).parent / "templates"
 SUBJECT = "Subject:"
@@ -82,3 +86,28 @@ def money(cents: int, currency: str) -> str:
     if currency in _ZERO_DECIMALS:
         return f"{cents:,} {currency}"
     return f"{cents / 100:,.2f} {currency}"
+
+
+def templates_of(effect: Deliverable) -> tuple[str, ...]:
+    """By name, the first that exists: the one a message asks for, else the campaign's own, else the voucher's."""
+    return (effect.template,) if isinstance(effect, Message) else (effect.campaign, "voucher")
+
+
+def values_of(effect: Deliverable, recipient: Recipient, shop_url: str) -> dict[str, Any]:
+    """What every template can name; of a voucher also its terms in words."""
+    values: dict[str, Any] = {
+        "shop_url": shop_url,
+        "first_name": recipient.traits.get("first_name") or recipient.traits.get("firstName") or "",
+        "traits": recipient.traits,
+        "reason": effect.reason,
+        "values": msgspec.json.decode(effect.values or "{}") if isinstance(effect, Message) else {},
+    }
+    if isinstance(effect, Voucher):
+        percent = f"{effect.discount_percent} %"
+        values |= {
+            "voucher": effect,
+            "worth": percent if effect.discount_percent else money(effect.discount_cents, effect.currency),
+            "minimum": money(effect.minimum_spend_cents, effect.currency) if effect.minimum_spend_cents else "",
+            "expires_on": datetime.fromtimestamp(effect.expires_at / 1000, UTC).strftime("%d %B %Y").lstrip("0"),
+        }
+    return values

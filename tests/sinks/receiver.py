@@ -41,7 +41,7 @@ class Receiver:
                     self.close_connection = True
                     return
                 if 200 <= status < 300:
-                    outer.taken.append(request.headers["webhook-id"])
+                    outer.taken.append(request.headers.get("webhook-id", ""))
                 self.send_response(status)
                 for name, value in {"content-length": "0", **headers}.items():
                     self.send_header(name, value)

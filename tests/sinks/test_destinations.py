@@ -14,10 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.core.customer.reach import Reach, Subscription
 from pipeline.core.effects import Task
-from pipeline.sinks.destination import Deliverable, Later, Sent
+from pipeline.sinks.destination import Deliverable, Later, Recipient, Sent
 from pipeline.sinks.outbox import Outbox
+from pipeline.sinks.push import Push, key_of, new_key, public_bytes, to_text
 from pipeline.sinks.webhook import Webhook
+from pipeline.sinks.writing import Templates
 from sinks.postbox import LINKS, Postbox
 from sinks.receiver import SECRET, Receiver
 from sinks.world import ADA, LATER, NOW, mail, message
@@ -32,6 +35,7 @@ class Seen(msgspec.Struct):
     content: Callable[[str], dict[str, Any]]
     breaks: Callable[[], None]
     """From now on it does not take anything."""
+    recipient: Recipient = ADA
 
 
 @contextmanager
@@ -80,7 +84,26 @@ def email(_folder: Path) -> Iterator[Seen]:
         yield Seen(postbox.email(lambda: NOW), ids, lambda _: {}, postbox.close)
 
 
-DESTINATIONS = [outbox, webhook, email]
+@contextmanager
+def push(_folder: Path) -> Iterator[Seen]:
+    with Receiver(lambda _: (201, {})) as service:
+        browser = Subscription(service.url, to_text(public_bytes(key_of(new_key()))), to_text(b"sixteen bytes ok"))
+        destination = Push(new_key(), "mailto:it@shop.example", Templates(), "", lambda: NOW, allow_private=True)
+
+        def broken() -> None:
+            service.answers = lambda _: (503, {})
+
+        # A browser shows each id once: the later one takes the place of the former.
+        yield Seen(
+            destination,
+            lambda: list({each.headers["topic"] for each in service.requests}),
+            lambda _: {},
+            broken,
+            msgspec.structs.replace(ADA, reach=Reach(subscriptions=(browser,))),
+        )
+
+
+DESTINATIONS = [outbox, webhook, email, push]
 WHOLE = [outbox, webhook]
 """Those that hand on all fields."""
 
@@ -101,7 +124,7 @@ EFFECTS: list[Deliverable] = [mail(1), message(1, values='{"name":"Ada"}'), TASK
 @pytest.mark.parametrize("seen", WHOLE, ids=lambda make: make.__name__, indirect=True)
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: type(effect).__name__)
 def test_what_is_sent_arrives_with_all_its_fields(seen: Seen, effect: Deliverable) -> None:
-    assert seen.destination.send(seen.destination.render(effect, ADA)) == Sent()
+    assert seen.destination.send(seen.destination.render(effect, seen.recipient)) == Sent()
     assert seen.ids() == [effect.id]
     found = seen.content(effect.id)
     expected = msgspec.structs.asdict(effect)
@@ -110,20 +133,20 @@ def test_what_is_sent_arrives_with_all_its_fields(seen: Seen, effect: Deliverabl
 
 
 def test_rendering_is_pure(seen: Seen) -> None:
-    assert seen.destination.render(mail(1), ADA) == seen.destination.render(mail(1), ADA)
+    assert seen.destination.render(mail(1), seen.recipient) == seen.destination.render(mail(1), seen.recipient)
     assert seen.ids() == []
 
 
 def test_the_same_again_is_the_same_for_whoever_receives_it(seen: Seen) -> None:
     for _ in range(3):
-        assert seen.destination.send(seen.destination.render(mail(1), ADA)) == Sent()
+        assert seen.destination.send(seen.destination.render(mail(1), seen.recipient)) == Sent()
     assert seen.ids() == ["voucher-1"]
 
 
 def test_what_cannot_be_taken_now_is_said_to_be_tried_later(seen: Seen) -> None:
-    seen.destination.send(seen.destination.render(mail(1), ADA))
+    seen.destination.send(seen.destination.render(mail(1), seen.recipient))
     seen.breaks()
-    outcome = seen.destination.send(seen.destination.render(mail(2), ADA))
+    outcome = seen.destination.send(seen.destination.render(mail(2), seen.recipient))
     assert isinstance(outcome, Later)
     assert outcome.reason
 
@@ -131,13 +154,13 @@ def test_what_cannot_be_taken_now_is_said_to_be_tried_later(seen: Seen) -> None:
 @pytest.mark.parametrize("bad", ["", "../evil", "a/b", "a\nb", "x" * 200, "naïve"])
 def test_an_id_no_core_makes_is_refused(seen: Seen, bad: str) -> None:
     with pytest.raises(ValueError, match="the id of an effect"):
-        seen.destination.render(mail(1, id=bad), ADA)
+        seen.destination.render(mail(1, id=bad), seen.recipient)
     with pytest.raises(ValueError, match="the id of an effect"):
         seen.destination.withdraw(bad)
 
 
 def test_taking_back_says_whether_it_could(seen: Seen) -> None:
-    seen.destination.send(seen.destination.render(mail(1), ADA))
+    seen.destination.send(seen.destination.render(mail(1), seen.recipient))
     was_there = seen.destination.withdraw("voucher-1")
     assert seen.ids() == ([] if was_there else ["voucher-1"])
     assert not seen.destination.withdraw("voucher-1")

@@ -14,7 +14,7 @@ import pytest
 import standardwebhooks
 from servers.free_port import free_port
 
-from pipeline.sinks import outgoing, webhook
+from pipeline.sinks import outgoing
 from pipeline.sinks.destination import Later, Outcome, Rejected, Sent, Unknown
 from pipeline.sinks.webhook import Webhook, outcome_of
 from sinks.receiver import SECRET, Receiver, Request
@@ -138,7 +138,7 @@ def test_who_never_answers_is_waited_for_only_so_long(monkeypatch: pytest.Monkey
 
 
 def test_of_an_endless_answer_nothing_more_than_the_status_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "MAX_ANSWER_BYTES", 4_096)
+    monkeypatch.setattr(outgoing, "MAX_ANSWER_BYTES", 4_096)
     with closing(socket.create_server(("127.0.0.1", 0))) as endless:
 
         def pour() -> None:
