@@ -13,6 +13,7 @@ from pipeline.app import collect_garbage_rarely, source, wall_ms
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.codec import Codec
 from pipeline.observe import WorkerMeasures, new_registry
+from pipeline.processors.committing import InThread
 from pipeline.processors.worker import Worker, WorkerOptions
 
 
@@ -29,7 +30,16 @@ def main() -> None:
     collect_garbage_rarely()
     options = WorkerOptions(code_secret=b"the bench's", source=source("work"))
     measures = WorkerMeasures(new_registry())
-    worker = Worker(*backend.worker(), Codec(), options, wall_ms, measures, backend.log_identity, core=small_profile)
+    worker = Worker(
+        *backend.worker(),
+        Codec(),
+        options,
+        wall_ms,
+        measures,
+        backend.log_identity,
+        core=small_profile,
+        committing=InThread(),
+    )
     try:
         worker.run(stop)
     finally:

@@ -25,6 +25,7 @@ from pipeline.backends.kafka_redis.cluster import produce
 from pipeline.backends.kafka_redis.log import KafkaWorkerLog
 from pipeline.backends.kafka_redis.transactions import Transactions
 from pipeline.processors import worker as worker_module
+from pipeline.processors.loading import FencedLoad
 
 POLLED = "polled"
 """A batch was polled; nothing is loaded."""
@@ -115,11 +116,11 @@ def without_fence() -> None:
 def without_check() -> None:
     """What is loaded is believed, wherever the store stands."""
 
-    class Unchecked(worker_module.FencedLoad):
+    class Unchecked(FencedLoad):
         def __call__(self, keys: Sequence[str], **options: Any) -> Loaded:
             return self._store.load(self._run.number, keys, **options)
 
-    worker_module.FencedLoad = Unchecked  # type: ignore[misc]
+    worker_module.FencedLoad = Unchecked  # type: ignore[attr-defined]
 
 
 def without_transaction(stops: Stops) -> None:
