@@ -47,6 +47,8 @@ HOSTS = tuple(
         ("rubygems", "org"), ("docker", "io"), ("quay", "io"), ("ghcr", "io"),
     )
 )  # fmt: skip
+PACKED_CASE = re.compile(r"^\s+\(.*gzip\.compress\((?!.*mtime)")
+"""A case whose name holds the time of its making: two processes of tests then disagree about what tests there are."""
 HOST = re.compile("|".join(rf"(?<![\w]){re.escape(host)}(?!\w)" for host in HOSTS))
 MACHINE = re.compile(r"(?<![\w.}])/(?:" + "|".join(("work", "home", "root", "Users", "mnt")) + r")/\w")
 
@@ -247,6 +249,8 @@ RULES = (
          '"""Law."""\n\n\ndef f():\n    return 1\n'),
     Rule("tests are not skipped", ("tests/",), mentions(*SKIPPING), "let it fail with one line that says what to get",
          "import pytest\npytest.skip('no')\n"),
+    Rule("cases are collected alike by every process", ("tests/",), matches(PACKED_CASE), "gzip.compress(…, mtime=0)",
+         "    (gzip" ".compress(b'x'), 400),\n"),
     Rule("no package registry by name", ("",), matches(HOST), "leave where packages come from to their tools",
          f"see https://{HOSTS[0]}/x\n"),
     Rule("no path of one machine", ("",), matches(MACHINE), "make it relative to the file, or a setting",
