@@ -39,6 +39,7 @@ def customer_view(profile: Profile, now: int | None = None, *, last_orders: int 
         "vouchers": _vouchers(profile, at),
         "decisions": _decisions(profile),
         "chat": _chat(profile, at),
+        "reach": _reach(profile),
     }
 
 
@@ -235,6 +236,15 @@ def _decisions(profile: Profile) -> Json:
             }
             for it in decisions.pending
         ],
+    }
+
+
+def _reach(profile: Profile) -> Json:
+    reach, address = profile.reach, profile.identity.traits.get("email", "")
+    return {
+        "email": address,
+        "email_bounced": bool(address) and not reach.takes_mail(address),
+        "push_endpoints": [each.endpoint for each in reach.subscriptions],
     }
 
 

@@ -162,3 +162,12 @@ def test_reports_are_read_strictly(idle: Running, body: object) -> None:
 @pytest.mark.parametrize(("key", "status"), [("", 401), ("guessed", 401), (WRITE_KEY, 403), (SERVER_KEY, 400)])
 def test_reports_need_the_server_key(idle: Running, key: str, status: int) -> None:
     assert httpx.post(f"{idle.url}/v1/email/events", auth=(key, ""), content=b"").status_code == status
+
+
+def test_the_profile_shows_where_the_customer_is_reached(at_work: Running) -> None:
+    knows_ada(at_work)
+    told = {"type": "bounced", "message_id": sealed("mail")}
+    at_work.client.post("/v1/email/events", json=reports(told))
+    profile(at_work)
+    reach = at_work.client.get("/v1/customers/ada").json()["reach"]
+    assert reach == {"email": "ada@customers.example", "email_bounced": True, "push_endpoints": []}
