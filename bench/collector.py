@@ -20,16 +20,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
 from bench.collector_load import BATCH_BODIES, HEADERS, KEY, SINGLE_BODIES, Case, Load, bodies, closed_loop
+from bench.harness import ROOT, arguments, finish, on_path, ratios, say
 from bench.open_loop import OpenLoop
+from bench.section import Section, Table, Target
 
-ROOT = Path(__file__).parents[1]
 RAPPORT = Path(sys.executable).parent / "rapport"
 CASES = (Case(1, 64), Case(1, 256), Case(50, 16), Case(50, 64))
+RUDDERSTACK = {Case(1, 64): (12_100, 3_800, 1.5), Case(50, 16): (140_000, 25_400, 3.0)}
+"""The bare loop and RudderStack's gateway (1.68, Postgres with fsync), both measured once on another machine of two
+cores, events a second; and what Rapport is to reach."""
+NOTE = (
+    "Bare loop: raw ASGI on uvicorn and httptools, msgspec, confluent-kafka with acks=all, 200 after the last"
+    " acknowledgement; no key, limit, check, header, metric or spool. Broker and load generator (wrk) run on the same"
+    " cores. RudderStack is scaled: (ours / bare here) x (bare / RudderStack, measured once on another machine)."
+)
 SETTINGS = {
     "WRITE_KEY": KEY,
     "SERVER_KEY": "server",
@@ -61,59 +71,84 @@ class Measured(msgspec.Struct):
     cpu_us: list[float] = []
     """Of one event."""
 
+    def rates(self) -> list[float]:
+        """Events a second."""
+        return [load.events_per_second for load in self.loads]
+
     def median(self, name: str) -> float:
         """Of events_per_second, p50_ms or p99_ms."""
         return statistics.median(getattr(load, name) for load in self.loads)
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=5, help="of one case, on one server")
+    """Measure, show, record if asked."""
+    parser = arguments(__doc__)
+    parser.add_argument("--seconds", type=int, default=5, help="of one case, on one server, in one round")
     parser.add_argument("--only", default="", help="cases whose name begins so")
     asked = parser.parse_args()
     cases = [case for case in CASES if case.name.startswith(asked.only)]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rapport-collector-")))
         servers = stack.enter_context(both(folder))
-        found = rounds(servers, cases, asked.rounds, asked.seconds)
+        found = rounds(servers, cases, asked)
+        half = {}
         for case in cases:
-            bare, ours = (found[server.name, case] for server in servers)
-            say(case, bare, ours)
-            half = ours.median("events_per_second") / 2
-            waits = at_rate(servers[1].port, case, half, HALF_SECONDS)
-            p50, p99 = (statistics.quantiles(waits, n=100)[at] for at in (49, 98))
-            sys.stdout.write(f"  at half of it, {half:,.0f} events/s: p50 {p50:.1f} ms, p99 {p99:.1f} ms\n")
+            say(f"half of its capacity: {case.name}")
+            rate = found["ours", case].median("events_per_second") / 2
+            half[case] = at_rate(servers[1].port, case, rate, HALF_SECONDS)
+    finish("collector", section(cases, found, half), asked)
 
 
-def rounds(servers: list[Server], cases: list[Case], count: int, seconds: int) -> dict[tuple[str, Case], Measured]:
-    """Each case on each server in turn, so many times."""
+def section(cases: list[Case], found: dict[tuple[str, Case], Measured], half: dict[Case, list[float]]) -> Section:
+    """The tables, the targets, and every round's figure."""
+    rows: list[tuple[str | int | float, ...]] = []
+    waits: list[tuple[str | int | float, ...]] = []
+    targets, raw = [], {}
+    for case in cases:
+        bare, ours = found["bare", case], found["ours", case]
+        ratio = ratios(ours.rates(), bare.rates())
+        for name, measured in (("bare loop", bare), ("Rapport", ours)):
+            rate, p50, p99 = (measured.median(what) for what in ("events_per_second", "p50_ms", "p99_ms"))
+            cpu = round(statistics.median(measured.cpu_us), 1)
+            shown = str(ratio) if measured is ours else ""
+            rows.append((f"{case.name}: {name}", round(rate), shown, round(p50, 1), round(p99, 1), cpu))
+            raw[f"{case.name}: {name}, events per second"] = [round(each) for each in measured.rates()]
+        p50, p99 = (statistics.quantiles(half[case], n=100)[at] for at in (49, 98))
+        waits.append((case.name, round(ours.median("events_per_second") / 2), round(p50, 1), round(p99, 1)))
+        targets.append(Target(what=f"{case.name}: of the bare loop", at_least=0.6, measured=ratio.median))
+        targets.append(Target(what=f"{case.name}: p99 in ms at half of it", at_most=50.0, measured=p99))
+        if case in RUDDERSTACK:
+            bare_there, rudderstack, at_least = RUDDERSTACK[case]
+            scaled = ratio.median * bare_there / rudderstack
+            targets.append(Target(what=f"{case.name}: of RudderStack, scaled", at_least=at_least, measured=scaled))
+    header = ("", "events/s", "of bare", "p50 ms", "p99 ms", "CPU µs an event")
+    return Section(
+        tables=(
+            Table("Collector, durable answers", header, tuple(rows)),
+            Table("Waits at half of its capacity, open loop", ("", "events/s", "p50 ms", "p99 ms"), tuple(waits)),
+        ),
+        targets=tuple(targets),
+        notes=(NOTE,),
+        versions={name: version(name) for name in ("uvicorn", "httptools", "msgspec", "confluent-kafka")},
+        raw=raw,
+    )
+
+
+def rounds(servers: list[Server], cases: list[Case], asked: argparse.Namespace) -> dict[tuple[str, Case], Measured]:
+    """Each case on each server in turn."""
     found = {(server.name, case): Measured() for server in servers for case in cases}
-    for _ in range(count):
-        for case, server in itertools.product(cases, servers):
-            closed_loop(server.port, case, WARM_UP_SECONDS)
-            before, began = cpu_seconds(server.pid), time.monotonic()
-            load = closed_loop(server.port, case, seconds)
-            events = load.events_per_second * (time.monotonic() - began)
+    for number, case in itertools.product(range(asked.rounds), cases):
+        say(f"round {number + 1} of {asked.rounds}: {case.name}")
+        for server in servers:
+            if not asked.no_warm_up:
+                closed_loop(server.port, case, WARM_UP_SECONDS)
+            before = cpu_seconds(server.pid)
+            load = closed_loop(server.port, case, asked.seconds)
             measured = found[server.name, case]
             measured.loads.append(load)
+            events = load.events_per_second * asked.seconds
             measured.cpu_us.append((cpu_seconds(server.pid) - before) / events * 1e6)
     return found
-
-
-def say(case: Case, bare: Measured, ours: Measured) -> None:
-    """One case."""
-    ratios = [o.events_per_second / b.events_per_second for o, b in zip(ours.loads, bare.loads, strict=True)]
-    sys.stdout.write(
-        f"{case.name}: {statistics.median(ratios):.2f} of bare ({min(ratios):.2f} to {max(ratios):.2f})\n"
-    )
-    for name, measured in (("bare", bare), ("ours", ours)):
-        rate, p50, p99 = (measured.median(what) for what in ("events_per_second", "p50_ms", "p99_ms"))
-        cpu = statistics.median(measured.cpu_us)
-        sys.stdout.write(
-            f"  {name}: {rate:,.0f} events/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, {cpu:.1f} µs CPU an event\n"
-        )
 
 
 def at_rate(port: int, case: Case, events_per_second: float, seconds: float) -> list[float]:
@@ -135,7 +170,7 @@ def cpu_seconds(pid: int) -> float:
 @contextlib.contextmanager
 def both(folder: Path) -> Iterator[list[Server]]:
     """The bare loop and Rapport's collector on one Kafka of our own."""
-    sys.path.insert(0, str(ROOT / "tests"))
+    on_path()
     from servers.kafka import KafkaServer
 
     with KafkaServer() as kafka, contextlib.ExitStack() as stack:

@@ -1,13 +1,12 @@
 """Event to trigger, as a downstream system sees it: from posting the event to reading its chat prompt off the log.
 
-    python -m bench.latency [--kafka] [--prompts 200]
+    python -m bench.latency [--kafka] [--record] [--prompts 200]
 
-One visitor after the other views three products of one category; the clock runs from just before the third POST is
-sent until a committed `ChatPrompt` of that visitor is read from the log. The machine should be idle otherwise.
-`--kafka` starts a real Kafka and Redis (what `make test` sets up); else everything is in the embedded file.
+Embedded, one visitor after the other views three products of one category; the clock runs from just before the third
+POST is sent until a committed `ChatPrompt` of that visitor is read from the log. `--kafka` starts a real Kafka and
+Redis, and measures under load (`bench.latency_load`): that is what is recorded. The machine should be idle otherwise.
 """
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -22,13 +21,14 @@ from pathlib import Path
 
 import msgspec
 
+from bench import latency_load
+from bench.harness import ROOT, arguments, finish
 from pipeline.app import open_backend
 from pipeline.backends.contract import Backend, Reader
 from pipeline.codec import Codec
 from pipeline.core.effects import ChatPrompt
 from pipeline.settings import Settings
 
-ROOT = Path(__file__).parents[1]
 RAPPORT = Path(sys.executable).parent / "rapport"
 KEYS = {"write_key": "browser", "server_key": "server", "identity_secret": "identity", "code_secret": "codes"}
 WARM_UP = 20
@@ -37,40 +37,29 @@ GIVE_UP_SECONDS = 10.0
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kafka", action="store_true", help="on real Kafka and Redis")
-    parser.add_argument("--prompts", type=int, default=200)
+    parser = arguments(__doc__, rounds=1)
+    parser.add_argument("--kafka", action="store_true", help="on real Kafka and Redis, under load")
+    parser.add_argument("--prompts", type=int, default=200, help="embedded: how many are waited for")
     asked = parser.parse_args()
+    if asked.kafka or asked.record:
+        finish("latency", latency_load.section(), asked)
+        return
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rapport-latency-")))
-        where = stack.enter_context(servers()) if asked.kafka else {}
-        named = {**KEYS, **where, "data": str(folder / "data"), "campaigns": str(ROOT / "campaigns")}
+        named = {**KEYS, "data": str(folder / "data"), "campaigns": str(ROOT / "campaigns")}
         settings = msgspec.convert(named, Settings)
         port = stack.enter_context(running(settings, folder))
         backend = open_backend(settings)
         waits = sorted(measured(backend, port, asked.prompts))
         backend.close()
-    name = "Kafka and Redis" if asked.kafka else "embedded"
     p50, p99 = (statistics.quantiles(waits, n=100, method="inclusive")[at] for at in (49, 98))
-    sys.stdout.write(f"event to trigger, {name}, {len(waits)} prompts: p50 {p50:.1f} ms, p99 {p99:.1f} ms\n")
-
-
-@contextlib.contextmanager
-def servers() -> Iterator[dict[str, str]]:
-    """A Kafka and a Redis of our own; the settings that name them."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from servers.kafka import KafkaServer
-    from servers.redis import RedisServer
-
-    with KafkaServer() as kafka, RedisServer(appendonly=True) as redis:
-        yield {"log": f"kafka://{kafka.bootstrap}", "store": redis.url}
+    sys.stdout.write(f"event to trigger, embedded, {len(waits)} prompts: p50 {p50:.1f} ms, p99 {p99:.1f} ms\n")
 
 
 @contextlib.contextmanager
 def running(settings: Settings, folder: Path) -> Iterator[int]:
     """`rapport up` as a process; the port it listens on."""
     environment = {f"RAPPORT_{name.upper()}": str(getattr(settings, name)) for name in (*KEYS, "data", "campaigns")}
-    environment |= {f"RAPPORT_{name}": getattr(settings, name.lower()) for name in ("LOG", "STORE")}
     with (folder / "up.log").open("w+") as log:
         process = subprocess.Popen(
             [str(RAPPORT), "up", "--port", "0"], env={**os.environ, **environment}, cwd=folder, stdout=log, stderr=log

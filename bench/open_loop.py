@@ -21,6 +21,8 @@ class OpenLoop:
         self.idle: deque[_Connection] = deque()
         self.waiting: deque[tuple[float, bytes]] = deque()
         self.waits_ms: list[float] = []
+        self.began = 0.0
+        """When the first request was due, by `time.monotonic`."""
         self.refused = 0
 
     async def run(self, bodies: Iterator[bytes], per_second: float, seconds: float) -> None:
@@ -33,10 +35,10 @@ class OpenLoop:
             for _ in range(self._connections)
         ]
         self.idle.extend(connection for _, connection in opened)
-        began, sent, most = loop.time(), 0, int(per_second * seconds)
+        self.began, sent, most = loop.time(), 0, int(per_second * seconds)
         while sent < most:
             now = loop.time()
-            while sent < most and (due := began + sent / per_second) <= now:
+            while sent < most and (due := self.began + sent / per_second) <= now:
                 body = next(bodies)
                 self.waiting.append((due, b"%s%d\r\n\r\n%s" % (self._head, len(body), body)))
                 sent += 1

@@ -11,7 +11,7 @@ import typer
 
 from pipeline import campaigns as campaign_files
 from pipeline import observe
-from pipeline.app import App, Together, publish_campaigns
+from pipeline.app import App, Together, collect_garbage_rarely, publish_campaigns
 from pipeline.backends.contract import Unavailable
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.commands.desk import open_gate
@@ -79,6 +79,7 @@ def collect(config: Config = None, data: Data = None, metrics_port: MetricsPort 
         with signals(running):
             application = Together(app.collector(), app.collector_health())
             app.process.runs("collect")
+            collect_garbage_rarely()
             port = running.serve(application, settings.host, metrics_port or 0)
             running.thread("begin", lambda stop: collect_until(app, stop))
             console.print(f"Collecting on http://{settings.host}:{port}")
