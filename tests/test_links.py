@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.links import BadLinkError, Link, Links
@@ -14,6 +14,7 @@ LINKS = Links(b"one secret")
 LINK = Link(kind="unsubscribe", customer="u:ada@customers.example", channel="email", purpose="marketing")
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_what_is_sealed_comes_back(customer: str, channel: str, url: str) -> None:
     link = Link(kind="click", customer=customer, channel=channel, url=url)
