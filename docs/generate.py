@@ -45,6 +45,8 @@ CAMPAIGN_PARTS = (
     ('[when] kind = "cart_abandoned"', rules.WhenCartAbandoned),
     ('[when] kind = "scheduled"', rules.WhenScheduled),
     ('[when] kind = "date"', rules.WhenDate),
+    ('[when] kind = "segment_entered"', rules.WhenSegmentEntered),
+    ('[when] kind = "segment_left"', rules.WhenSegmentLeft),
     ("[[if]]", rules.Condition),
     ('[do] kind = "voucher"', rules.DoVoucher),
     ('[do] kind = "chat_prompt"', rules.DoChatPrompt),
@@ -53,6 +55,7 @@ CAMPAIGN_PARTS = (
     ("[contact]", rules.Contact),
     ("[budget]", rules.Budget),
     ("campaigns/policy.toml", rules.Policy),
+    ("segments/*.toml", rules.Segment),
 )
 
 

@@ -20,6 +20,8 @@ from pipeline.core.rules import (
     WhenNthOrder,
     WhenRegular,
     WhenScheduled,
+    WhenSegmentEntered,
+    WhenSegmentLeft,
     WhenSignedUp,
     WhenStage,
 )
@@ -57,6 +59,10 @@ def _when_in_words(when: Kind) -> str:
             return f"a filled cart has been left alone for {hours} hours"
         case WhenScheduled(on=on, at=at):
             return f"it is {on}, {at}, where they live"
+        case WhenSegmentEntered(segment=segment):
+            return f"a customer comes into the segment {segment}"
+        case WhenSegmentLeft(segment=segment):
+            return f"a customer drops out of the segment {segment}"
         case WhenDate(trait=trait, days_before=days, at=at):
             return f"it is {days} days before their {trait}, {at}" if days else f"it is their {trait}, {at}"
 

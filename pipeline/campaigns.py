@@ -36,6 +36,8 @@ from pipeline.core.rules import (
     WhenNthOrder,
     WhenRegular,
     WhenScheduled,
+    WhenSegmentEntered,
+    WhenSegmentLeft,
     WhenSignedUp,
     WhenStage,
 )
@@ -52,6 +54,8 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
         "cart_abandoned": WhenCartAbandoned,
         "scheduled": WhenScheduled,
         "date": WhenDate,
+        "segment_entered": WhenSegmentEntered,
+        "segment_left": WhenSegmentLeft,
     },
     "do": {"voucher": DoVoucher, "chat_prompt": DoChatPrompt, "message": DoMessage, "task": DoTask},
 }

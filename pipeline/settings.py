@@ -61,6 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Stands before every topic, group and store key: several shops on one cluster."""
     campaigns: str = "./campaigns"
     """Folder of the campaign files."""
+    segments: str = "./segments"
+    """Folder of the segment files; none if there is no such folder."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: Port = 8080

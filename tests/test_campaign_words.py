@@ -20,6 +20,8 @@ from pipeline.core.rules import (
     WhenNthOrder,
     WhenRegular,
     WhenScheduled,
+    WhenSegmentEntered,
+    WhenSegmentLeft,
     WhenSignedUp,
     WhenStage,
 )
@@ -137,6 +139,8 @@ from pipeline.core.rules import (
                 (WhenCartAbandoned(), "a filled cart has been left alone for 4 hours"),
                 (WhenScheduled(on="2026-12-01"), "it is 2026-12-01, 09:00, where they live"),
                 (WhenDate(), "it is their birthday, 09:00"),
+                (WhenSegmentEntered(segment="vip"), "a customer comes into the segment vip"),
+                (WhenSegmentLeft(segment="vip"), "a customer drops out of the segment vip"),
                 (WhenDate(days_before=7), "it is 7 days before their birthday, 09:00"),
             )
         ),

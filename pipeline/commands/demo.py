@@ -61,6 +61,7 @@ def demo(
             identity_secret=secrets.token_hex(32),
             data=folder,
             campaigns=str(CAMPAIGNS),
+            segments=str(ROOT / "segments"),
         )
         app = App(settings, demo=True)
         try:

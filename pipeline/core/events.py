@@ -295,6 +295,7 @@ class CampaignsChanged(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     campaigns: bytes
     policy: bytes = b""
+    segments: bytes = b"[]"
     source: str = ""
     received_at: int
 

@@ -31,7 +31,7 @@ from pipeline.core.events import (
 )
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.presence import AgentsChanged, Presence, heard
-from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, live
+from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live
 
 CORE_VERSION = 1
 """Rises when the core would decide differently: a partition changes its core only with nothing to recover."""
@@ -57,6 +57,7 @@ STAMPED = (
 _IS_STAMPED = frozenset(STAMPED)
 _SPECIAL = frozenset({Heartbeat, ImportStarted, ImportEnded, CampaignsChanged, ModelChanged})
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
+_segments = msgspec.json.Decoder(tuple[Segment, ...])
 _policy = msgspec.json.Decoder(Policy)
 _model = msgspec.json.Decoder(LapseModel)
 
@@ -97,6 +98,7 @@ class ActiveRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     presence: Presence = Presence()
     policy: bytes = b""
     """b"": none was published."""
+    segments: bytes = b"[]"
 
 
 def advance(state: PartitionState, event: Event) -> PartitionState:
@@ -180,7 +182,11 @@ def activate(active: ActiveRules, event: Changed) -> ActiveRules:
         if event.version <= active.campaigns_version:
             return active
         return msgspec.structs.replace(
-            active, campaigns_version=event.version, campaigns=event.campaigns, policy=event.policy
+            active,
+            campaigns_version=event.version,
+            campaigns=event.campaigns,
+            policy=event.policy,
+            segments=event.segments,
         )
     if event.version <= active.model_version:
         return active
@@ -192,6 +198,7 @@ def rules_of(active: ActiveRules, code_secret: bytes, *, redeemable: bool) -> Ru
     return Rules(
         campaigns=live(_campaigns.decode(active.campaigns)),
         campaigns_version=active.campaigns_version,
+        segments=_segments.decode(active.segments),
         policy=_policy.decode(active.policy) if active.policy else NO_POLICY,
         model=_model.decode(active.model),
         model_version=active.model_version,

@@ -101,6 +101,18 @@ class WhenDate(_Part, frozen=True, kw_only=True, tag_field="kind", tag="date"):
     at: TimeOfDay = "09:00"
 
 
+class WhenSegmentEntered(_Part, frozen=True, kw_only=True, tag_field="kind", tag="segment_entered"):
+    """The customer has just come into this segment."""
+
+    segment: Name
+
+
+class WhenSegmentLeft(_Part, frozen=True, kw_only=True, tag_field="kind", tag="segment_left"):
+    """The customer has just dropped out of this segment."""
+
+    segment: Name
+
+
 Operator = Literal["is", "is_not", "at_least", "at_most", "above", "below", "one_of", "contains"]
 
 
@@ -111,6 +123,20 @@ class Condition(_Part, frozen=True, kw_only=True):
     """A name in `pipeline.core.customer.conditions.FIELDS`."""
     op: Operator
     value: str | int | float | bool | tuple[str, ...]
+
+
+class Segment(_Part, frozen=True, kw_only=True):
+    """One file of `segments/`: those of whom all of `all`, one of `any` (if there are any) and none of `not` hold."""
+
+    name: Name
+    description: str = ""
+    all_of: tuple[Condition, ...] = msgspec.field(default=(), name="all")
+    any_of: tuple[Condition, ...] = msgspec.field(default=(), name="any")
+    none_of: tuple[Condition, ...] = msgspec.field(default=(), name="not")
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """All that it asks."""
+        return (*self.all_of, *self.any_of, *self.none_of)
 
 
 class DoVoucher(_Part, frozen=True, kw_only=True, tag_field="kind", tag="voucher"):
@@ -213,6 +239,8 @@ Kind = (
     | WhenCartAbandoned
     | WhenScheduled
     | WhenDate
+    | WhenSegmentEntered
+    | WhenSegmentLeft
 )
 
 
@@ -252,6 +280,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     campaigns_version: int = 0
     model: LapseModel = LapseModel()
     model_version: int = 0
+    segments: tuple[Segment, ...] = ()
     policy: Policy = NO_POLICY
     code_secret: bytes = b""
     redeemable: bool = True

@@ -67,6 +67,7 @@ READINGS = {
     "groups": ["choir", "staff"],
     "identity.known": True,
     "chat.conversations": 4,
+    "segments": [],
     "consent.email_marketing": "granted",
     "consent.sms_marketing": "withdrawn",
     "consent.push_marketing": "unconfirmed",

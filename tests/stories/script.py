@@ -10,7 +10,7 @@ Who: `a:BROWSER`, `u:PERSON`, `u:PERSON@BROWSER`, `v:N` (the N-th voucher of the
 event comes under, unless `verified` or `server` is said. `id=` gives a message id, `at=` when it really happened,
 `log  Time passes` lets time pass, `log  Messages wait` and `log  Messages arrive` hold up what subjects tell each
 other. `desk  Agents free=1 minutes=5` is a desk that says how many are free, for how long. First lines
-`campaign {JSON}` and `policy {JSON}` put a campaign and a contact policy into force.
+`campaign {JSON}`, `segment {JSON}` and `policy {JSON}` put such a thing into force.
 """
 
 import re
@@ -35,7 +35,7 @@ from pipeline.core.events import (
     Stimulus,
     Trust,
 )
-from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, live
+from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live
 
 SECRET = b"a secret of the stories"
 TRUSTS: dict[str, Trust] = {"browser": BROWSER, "verified": VERIFIED, "server": SERVER}
@@ -63,19 +63,28 @@ def parsed(text: str) -> tuple[Rules, list[Line]]:
     """The story's campaigns and events. Raises ValueError naming the line it cannot read."""
     campaigns: list[Campaign] = []
     policy = NO_POLICY
+    segments: list[Segment] = []
     lines: list[Line] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         if line.startswith("campaign "):
             campaigns.append(msgspec.json.decode(line.removeprefix("campaign "), type=Campaign))
+        elif line.startswith("segment "):
+            segments.append(msgspec.json.decode(line.removeprefix("segment "), type=Segment))
         elif line.startswith("policy "):
             policy = msgspec.json.decode(line.removeprefix("policy "), type=Policy)
         elif found := LINE.fullmatch(line.strip()):
             lines.append(_line(number, *found.groups()))
         else:
             raise ValueError(f"line {number} is not `DATE TIME WHO EVENT key=value …`: {line!r}")
-    rules = Rules(campaigns=live(tuple(campaigns)), campaigns_version=1, code_secret=SECRET, policy=policy)
+    rules = Rules(
+        campaigns=live(tuple(campaigns)),
+        campaigns_version=1,
+        code_secret=SECRET,
+        segments=tuple(segments),
+        policy=policy,
+    )
     return rules, lines
 
 

@@ -32,6 +32,7 @@ from pipeline.core.customer import (
     purchases,
     reach,
     regulars,
+    segments,
     vouchers,
 )
 from pipeline.core.customer.activity import Activity
@@ -70,6 +71,7 @@ FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
     ("", regulars.HEARS, regulars.step),
     ("occasions", occasions.HEARS, occasions.step),
     ("chat", chat.HEARS, chat.step),
+    ("segments", segments.HEARS, segments.step),
     ("decisions", decisions.HEARS, decisions.step),
     ("vouchers", vouchers.HEARS, vouchers.step),
     ("reach", reach.HEARS, reach.step),
@@ -82,6 +84,7 @@ WAITING: tuple[Callable[[Profile], int], ...] = (
     lapse.due,
     chat.due,
     occasions.due,
+    segments.due,
     decisions.due,
 )
 """When what waits for a moment is due next, epoch ms; 0: it waits for nothing."""

@@ -122,6 +122,7 @@ FIELDS: dict[str, Field] = {
     "identity.known": Field(
         "yes or no", lambda p, _: not p.is_browser(), "Whether this is a known person and not only a browser."
     ),
+    "segments": Field("list", lambda p, _: sorted(p.segments.since), "The segments they are in."),
     "chat.conversations": Field("number", lambda p, _: p.chat.conversations, "Conversations so far."),
 } | {
     f"consent.{channel}_marketing": Field(

@@ -14,6 +14,7 @@ from pipeline.core.customer.lifecycle import Lifecycle
 from pipeline.core.customer.occasions import Occasions
 from pipeline.core.customer.purchases import Purchases
 from pipeline.core.customer.reach import Reach
+from pipeline.core.customer.segments import Segments
 from pipeline.core.customer.vouchers import Vouchers
 from pipeline.core.events import BROWSER, Trust
 
@@ -37,6 +38,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reach: Reach = Reach()
     contacts: Contacts = Contacts()
     occasions: Occasions = Occasions()
+    segments: Segments = Segments()
 
     def is_browser(self) -> bool:
         """Whether this is an anonymous browser (`a:`) and not a known person (`u:`)."""
