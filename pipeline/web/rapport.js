@@ -6,6 +6,8 @@
  * Attributes: data-host and data-stream-host (default: where this file came from), data-page="off" (no page
  * view of its own), data-track="off" (another SDK tracks; this file only opens the site stream, under that
  * SDK's ids), data-consent="wait" (stores, sends and opens nothing until rapport.consent({...: true})).
+ * data-chat="desk" (a chat with the shop's desk: after a prompt, or by rapport.chat()), data-chat="button" (the same,
+ * and a button that begins one).
  * Before it has loaded: window.rapport = window.rapport || []; rapport.push(['track', 'Cart Viewed', {...}]).
  *
  * Laws: nothing is kept that the collector has answered for, nothing is forgotten that it has not; a retry
@@ -370,7 +372,7 @@
       if (mine !== turn || source.readyState !== 2) return; // the browser reconnects by itself
       reopenLater(null); // a page that is being left gets here too: its timer never fires, its token stays
     };
-    ['prompt', 'voucher', 'revoked'].forEach((name) => source.addEventListener(name, (message) => {
+    ['prompt', 'voucher', 'revoked', 'chat'].forEach((name) => source.addEventListener(name, (message) => {
       if (mine !== turn) return;
       if (message.lastEventId) write('last_event', { whose, id: message.lastEventId });
       try {
@@ -407,6 +409,10 @@
   const dropVoucher = (id) => write('vouchers', openVouchers().filter((v) => v.id !== id));
 
   function receive(name, detail) {
+    if (name === 'chat') {
+      hear(detail);
+      return;
+    }
     const shown = read('shown') || [];
     const mark = name + ':' + detail.id;
     if (!detail.id || shown.indexOf(mark) >= 0) return;
@@ -426,16 +432,117 @@
       }
     }
   }
+  function tell(what, properties) {
+    const event = 'Live Chat ' + what;
+    const sdk = window.analytics || window.rudderanalytics;
+    if (tracks) enqueue('track', { event, properties });
+    else if (sdk && sdk.track) sdk.track(event, properties);
+  }
   function startChat(prompt) {
     const properties = {
       conversation_id: uuid(), prompt_id: prompt.id, reason: prompt.reason,
       product_id: prompt.product_id, category: prompt.category,
     };
-    const event = 'Live Chat Conversation Started';
-    const sdk = window.analytics || window.rudderanalytics;
-    if (tracks) enqueue('track', { event, properties });
-    else if (sdk && sdk.track) sdk.track(event, properties);
-    call('chat', Object.assign({ prompt }, properties));
+    tell('Conversation Started', properties);
+    if (!call('chat', Object.assign({ prompt }, properties)) || !chats) return; // the site shows a chat of its own
+    write('talk', { id: properties.conversation_id, lines: [], open: true });
+    showTalk(true);
+  }
+
+  // ---- the talk with an agent: kept over page changes, shared by the tabs
+
+  const chats = setting('chat'); // desk, button, or nothing
+  const talk = () => read('talk');
+
+  function hear(said) {
+    const now = talk() || { id: said.conversation_id, lines: [] };
+    if (!chats || said.conversation_id !== now.id || now.lines.some((line) => line.id === said.id)) return;
+    if (said.kind === 'closed') now.over = true;
+    else now.lines = now.lines.concat(said).slice(-100);
+    write('talk', Object.assign(now, { open: true }));
+    showTalk();
+  }
+  function say(field) {
+    const now = talk();
+    const text = field.value.trim();
+    if (!text || !now || now.over) return;
+    now.lines = now.lines.concat({ text }).slice(-100);
+    write('talk', now);
+    tell('Message Sent', { conversation_id: now.id, message_body: text });
+    field.value = '';
+    showTalk(true);
+  }
+  function endTalk() {
+    const now = talk();
+    if (now && !now.over) tell('Conversation Ended', { conversation_id: now.id });
+    write('talk', null);
+    showTalk();
+  }
+  function foldTalk() {
+    write('talk', Object.assign(talk(), { open: false }));
+    showTalk();
+    if (parts.begin) parts.begin.focus();
+  }
+  function openChat() {
+    const now = talk();
+    if (!now || now.over) startChat({});
+    else {
+      write('talk', Object.assign(now, { open: true }));
+      showTalk(true);
+    }
+  }
+  function showTalk(focus) {
+    const now = talk();
+    if (!chats || (!now && !parts && chats !== 'button')) return;
+    stage();
+    if (!now || !now.open) {
+      if (parts.talk) parts.talk.remove();
+      parts.talk = null;
+      if (!parts.begin && (now || chats === 'button')) {
+        parts.begin = button('main begin', texts.chat, openChat);
+        parts.root.insertBefore(parts.begin, parts.voucher);
+      } else if (!now && chats !== 'button' && parts.begin) {
+        parts.begin.remove();
+        parts.begin = null;
+      }
+      return;
+    }
+    if (parts.begin) parts.begin.remove();
+    parts.begin = null;
+    if (!parts.talk || parts.talkOf !== now.id) {
+      if (parts.talk) parts.talk.remove();
+      parts.talkOf = now.id;
+      parts.said = element('ol', { role: 'log', 'aria-label': texts.chat, tabindex: '0' });
+      const words = element('textarea', { id: 'say', rows: '2', maxlength: '2000' });
+      const send = (pressed) => {
+        pressed.preventDefault();
+        say(words);
+      };
+      words.addEventListener('keydown', (pressed) => {
+        if (pressed.key === 'Enter' && !pressed.shiftKey && !pressed.isComposing) send(pressed);
+      });
+      parts.talk = element('div', { class: 'prompt talk', role: 'dialog', 'aria-labelledby': 'talk' },
+        element('h2', { id: 'talk' }, texts.chat), button('x', '×', foldTalk, { 'aria-label': texts.close }),
+        parts.said,
+        element('form', { onsubmit: send }, element('label', { for: 'say' }, texts.message), words,
+          element('div', { class: 'row' }, element('button', { class: 'main' }, texts.send),
+            button('', texts.end, endTalk))));
+      parts.talk.addEventListener('keydown', (pressed) => {
+        if (pressed.key === 'Escape') foldTalk();
+      });
+      parts.root.insertBefore(parts.talk, parts.voucher);
+    }
+    now.lines.slice(parts.said.children.length).forEach((line) => {
+      parts.said.append(element('li', { class: line.id ? '' : 'own' },
+        line.id && element('b', {}, line.agent || texts.agent), line.text,
+        /^https:/.test(line.url) && element(
+          'a', { href: line.url, target: '_blank', rel: 'noopener noreferrer' }, texts.video,
+        )));
+    });
+    if (now.over && parts.overOf !== now.id) parts.said.append(element('li', {}, texts.over));
+    if (now.over) parts.overOf = now.id;
+    parts.said.scrollTop = parts.said.scrollHeight;
+    if (focus) parts.root.getElementById('say').focus();
   }
 
   // ---- showing: a shadow root, so that neither the site's styles nor ours leak
@@ -443,7 +550,8 @@
   const texts = {
     help: 'Do you need help?', chat: 'Chat', decline: 'No, thanks', copy: 'Copy code', copied: 'Copied',
     close: 'Close', voucher: 'A voucher for you', off: 'off', from: 'from', until: 'until',
-    example: 'An example: this code cannot be redeemed.',
+    example: 'An example: this code cannot be redeemed.', message: 'Your message', send: 'Send',
+    end: 'End chat', agent: 'Agent', video: 'Open the video call', over: 'This chat is over.',
   };
   const STYLES = `
     :host { all: initial; position: fixed; inset: auto 0 0 0; z-index: 2147483000; display: flex;
@@ -467,9 +575,17 @@
     button { font: inherit; font-weight: 600; padding: .45rem 1rem; border-radius: 8px; cursor: pointer;
       border: 1px solid #8b94a7; background: #fff; color: #1d2433; }
     button.main { background: var(--rapport-accent, #0b6b57); border-color: transparent; color: #fff; }
-    button:focus-visible, .prompt:focus-visible { outline: 3px solid #f5a524; outline-offset: 2px; }
+    :focus-visible { outline: 3px solid #f5a524; outline-offset: 2px; }
     button.x { position: absolute; right: .7rem; top: .6rem; padding: .2rem .65rem; background: none;
       border-color: transparent; color: inherit; font-size: 1.3em; line-height: 1.2; }
+    .talk { position: relative; }
+    .begin { pointer-events: auto; margin: 1rem; }
+    label { display: block; margin-bottom: .3rem; }
+    ol { list-style: none; margin: .5rem 0; padding: 0; max-height: 40vh; overflow: auto; }
+    li { margin: .3rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+    li b, li a { display: block; }
+    li.own { text-align: right; color: #0b5345; }
+    textarea { font: inherit; width: 100%; border: 1px solid #8b94a7; border-radius: 8px; padding: .4rem; }
     .heard { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
     @media (prefers-reduced-motion: no-preference) {
       .prompt, .strip { animation: in .25s ease-out; }
@@ -579,7 +695,9 @@
   function hideAll() {
     hidePrompt();
     write('vouchers', null);
+    write('talk', null);
     showVoucher();
+    showTalk();
   }
 
   // ---- the library as the page sees it
@@ -626,6 +744,7 @@
     }),
     consent,
     identity,
+    chat: guarded(openChat),
     on: (name, fn) => {
       (handlers[name] = handlers[name] || []).push(fn);
     },
@@ -643,6 +762,7 @@
     held.splice(0).forEach((late) => late());
     if (tracks || identity().anonymousId) ready(rapport);
     showVoucher(); // one that was not closed stays over page changes
+    showTalk();
     claimStream();
     if (!tracks) setInterval(watchIdentity, 1000);
   }

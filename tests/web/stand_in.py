@@ -28,6 +28,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from pipeline.producers.collector.browser import compact
 from web.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -283,7 +284,7 @@ class StandIn:
         return JSONResponse({"source": source}, 200, CORS)
 
     async def _library(self, _request: Request) -> Response:
-        return Response(LIBRARY.read_bytes(), media_type="text/javascript")
+        return Response(compact(LIBRARY.read_bytes()), media_type="text/javascript")
 
     async def _vendor(self, request: Request) -> Response:
         name = request.path_params["name"]

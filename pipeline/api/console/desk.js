@@ -186,7 +186,7 @@
       row('Looked at', ...file.activity.recent_views.slice(-3).reverse().map((v) => `${v.product_id} ${v.category}`));
       row('Orders', `${bought.orders}`, ...bought.last_orders.slice().reverse().map((o) => `${day(o.ordered_at)} ${o.order_id}: ${money(o.spent_cents, o.currency)}${o.cancelled ? ', cancelled' : ''}`));
       row('Vouchers', ...file.vouchers.map((v) => `${v.code}: ${v.status}`));
-      row('Talked before', `${file.chat.conversations} times`);
+      row('Conversations', `${file.chat.conversations}`);
     }
     $('facts').replaceChildren(...rows);
   }
