@@ -93,11 +93,11 @@ class Api:
         )
         site_stream = SiteStream(options, self._hub, self._questions, reports, clock)
         shop = Shop(options, redemptions, appender, codec, clock) if options.shop else None
-        desk = (self._questions, appender, codec, clock, options.source, options.limits)
-        self._desk = Desk(options.desk, *desk) if options.desk else None
+        self._desk = _desk_of(options, self._questions, appender, codec, clock)
         self._app = Starlette(
             routes=[
                 Route("/v1/customers/{id:path}/export", persons.export),
+                Route("/v1/customers/{id:path}/decisions", records.decisions),
                 Route("/v1/customers/{id:path}", records.customer),
                 Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
                 Route("/v1/vouchers/{code}", records.voucher),
@@ -204,3 +204,11 @@ def _mail_routes(
     hook = MailHook(access, links, appender, scribe)
     pages = CustomerPages(links, questions, appender, scribe)
     return [Route("/v1/email/events", hook.report, methods=["POST"]), *pages.routes()]
+
+
+def _desk_of(
+    options: ApiOptions, questions: Questions, appender: Appender, codec: Codec, clock: Callable[[], int]
+) -> Desk | None:
+    if options.desk is None:
+        return None
+    return Desk(options.desk, questions, appender, codec, clock, options.source, options.limits)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from pipeline import __version__
+from pipeline.api.explaining import decisions_view
 from pipeline.api.mail_reports import MailReports
 from pipeline.api.messages import item_of
 from pipeline.api.openapi_tracking import tracking_paths
@@ -69,6 +70,7 @@ def _document() -> Json:
             **tracking_paths(_refused(*_ERRORS)),
             "/v1/customers/{id}": {"get": _customer(), "delete": _erase()},
             "/v1/customers/{id}/export": {"get": _export()},
+            "/v1/customers/{id}/decisions": {"get": _decisions()},
             "/v1/vouchers/{code}": {"get": _voucher()},
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
             "/v1/email/events": {"post": _mail_reports(mail_reports)},
@@ -100,6 +102,19 @@ def _customer() -> Json:
         "parameters": [_parameter("id", _ID)],
         "responses": {
             "200": _shown("The profile.", customer_view(CUSTOMER)),
+            **_refused("401", "403", "404", "503"),
+        },
+    }
+
+
+def _decisions() -> Json:
+    return {
+        "operationId": "getDecisions",
+        "summary": "Why each campaign acted for a customer, or why not: its last answer, with the facts of that"
+        " moment, and in words.",
+        "parameters": [_parameter("id", _ID)],
+        "responses": {
+            "200": _shown("The latest first.", {"id": CUSTOMER.key, "decisions": decisions_view(CUSTOMER)}),
             **_refused("401", "403", "404", "503"),
         },
     }

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from pipeline.api.access import ServerAccess, caller
 from pipeline.api.answers import Refused, json_answer, limited
+from pipeline.api.explaining import decisions_view
 from pipeline.api.orders import read_body, read_order
 from pipeline.api.questions import Questions
 from pipeline.api.redeeming import Redemptions
@@ -38,13 +39,22 @@ class Records:
 
     async def customer(self, request: Request) -> Response:
         """`GET /v1/customers/{id}`: 200, 401, 403, 404."""
+        profile = await self._profile(request)
+        return json_answer(200, customer_view(profile, self._clock()))
+
+    async def decisions(self, request: Request) -> Response:
+        """`GET /v1/customers/{id}/decisions`: 200, 401, 403, 404."""
+        profile = await self._profile(request)
+        return json_answer(200, {"id": profile.key, "decisions": decisions_view(profile)})
+
+    async def _profile(self, request: Request) -> Profile:
         self._access.require(request)
         key = subject_key(request.path_params["id"])
         stored = await self._questions.state(key) if len(key) <= LONGEST_ID else None
         profile = subjects.decode(key, stored) if stored else None
         if not isinstance(profile, Profile):
             raise unknown_customer()
-        return json_answer(200, customer_view(profile, self._clock()))
+        return profile
 
     async def voucher(self, request: Request) -> Response:
         """`GET /v1/vouchers/{code}`: 200, 401, 403, 404, 429."""

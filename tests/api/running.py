@@ -117,6 +117,10 @@ class Running:
         """Events for one subject; durable on return."""
         self.appender.append([NewRecord(EVENTS, key.encode(), CODEC.encode(event)) for event in events])
 
+    def say_to(self, partition: int, value: bytes) -> None:
+        """A control record for one partition."""
+        self.appender.append([NewRecord(EVENTS, b"", value, partition=partition)])
+
     def emit(self, *effects: Effect) -> None:
         """Effects, as if a worker had decided them."""
         keys = [getattr(effect, "customer", "") for effect in effects]

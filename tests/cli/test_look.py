@@ -211,3 +211,17 @@ def test_backup_and_restore(tmp_path: Path) -> None:
         done = home.run("restore", wrong)
         assert done.code == 1
         assert sentence in done.err
+
+
+def test_why_says_what_was_decided_and_on_what(home: Home, url: str) -> None:
+    for number in range(3):
+        track(
+            home, url, f"why-{number}", anonymousId="asks", properties={"product_id": f"{number}", "category": "tea"}
+        )
+    words = ("why", "a:asks", "hesitation-chat")
+    found = until(lambda: " for visit-" in (said := home.run(*words).out) and said)
+    assert "It acted: looked at several products of one category" in found
+    [line] = map(json.loads, home.run(*words, "--json").out.splitlines())
+    assert (line["outcome"], line["facts"]["category"]) == ("TAKEN", "tea")
+    assert "has not considered" in home.run("why", "a:asks", "no-such-campaign").out
+    assert "no customer u:nobody" in home.run("why", "nobody").err

@@ -82,7 +82,7 @@ def compact(source: bytes) -> bytes:
     """A script without its comments of whole lines and its indentation: no line of ours says something else then."""
     code = re.sub(rb"\A/\*.*?\*/\n", b"", source, flags=re.DOTALL)
     lines = (line.strip() for line in code.split(b"\n"))
-    return b"\n".join(line for line in lines if line and not line.startswith(b"//")) + b"\n"
+    return b"\n".join(line for line in lines if line and not line.startswith(b"//"))
 
 
 class Library:

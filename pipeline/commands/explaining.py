@@ -1,0 +1,49 @@
+"""`why`: why campaigns acted for a customer, or why not."""
+
+import json
+from typing import Annotated
+
+import typer
+
+from pipeline.api.explaining import decisions_view
+from pipeline.app import open_backend
+from pipeline.commands.looking import when
+from pipeline.commands.opening import Config, Data, settings_of, write_line
+from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
+from pipeline.settings import SettingsError
+
+
+def why(
+    id: Annotated[str, typer.Argument(help="A user id, or u:ID, or a:ID of a browser.")],  # noqa: A002
+    campaign: Annotated[str, typer.Argument(help="Only this campaign.", show_default="all")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON lines.")] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Say why campaigns acted for a customer or why not, with the facts of that moment; the latest first.
+
+    \b
+    Everything:     rapport why ada
+    One campaign:   rapport why ada win-back
+    """
+    settings = settings_of(config, data)
+    key = id if id[:2] in ("u:", "a:") else f"u:{id}"
+    backend = open_backend(settings)
+    reader = backend.reader()
+    try:
+        _, stored = reader.subject(key)
+    finally:
+        reader.close()
+        backend.close()
+    state = subjects.decode(key, stored) if stored else None
+    if not isinstance(state, Profile):
+        raise SettingsError(f"no customer {key} is known here (store: {settings.store or settings.data})")
+    found = decisions_view(state, campaign)
+    if not found and not as_json:
+        write_line(f"{campaign or 'No campaign'} has not considered {key} yet: what it waits for has not happened.")
+    for one in found:
+        if as_json:
+            write_line(json.dumps(one, ensure_ascii=False))
+        else:
+            write_line(f"{when(one['decided_at'])}  {one['campaign']} for {one['occasion']}: {one['words']}")
