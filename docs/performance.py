@@ -47,6 +47,16 @@ the first one held. Starting up is nobody's cost. The second half of each run al
 are filled and Java's code is compiled. CPU time is that of the engine's process, for Rapport with
 Redis's; RocksDB is inside its engine. Kafka's share, the same machine's, is nobody's.
 """
+COLLECTOR = """`python -m bench.collector` (needs `wrk`): `rapport collect` on Kafka beside the least a collector with
+durable answers can do in Python (`bench/bare_collector.py`). Both get the same posts of a shop's clicks, about 430
+bytes each, single or in batches of 50, from wrk over keep-alive connections, and answer 200 when Kafka (acks=all) has
+them. Then an open loop posts half of what Rapport was just seen to take; a wait counts from when the request was due,
+so that a server that stalls doesn't stall the clock.
+"""
+LATENCY = """`python -m bench.latency --kafka`: `rapport collect` and `rapport work` on Kafka and Redis. An open loop
+posts product views, one a request; every third of a visitor causes a chat prompt. The clock runs from when that post
+was due until the committed prompt is read from the log by a consumer of its own.
+"""
 NOTHING = "\nNothing is recorded yet.\n"
 GROWTH = """`python -m bench.growth`: what one event costs the worker's process and Redis when there are more
 profiles, and when there are more campaigns that nobody meets. The log is in memory, Redis is real and filled
@@ -55,6 +65,8 @@ measures one more size (Redis needs about 10 GB).
 """
 SECTIONS: dict[str, tuple[str, str]] = {
     "engines": ("Stream engines side by side", ENGINES),
+    "collector": ("The collector", COLLECTOR),
+    "latency": ("From an event to its trigger", LATENCY),
     "growth": ("How cost grows", GROWTH),
 }
 """By the name under which a section is recorded: its heading, and what it measures and how."""

@@ -90,7 +90,8 @@ def source(role: str) -> str:
 
 
 def collect_garbage_rarely() -> None:
-    """A worker makes millions of small frozen objects and no cycles: looking for those costs a tenth of its time."""
+    """Workers and collectors make millions of small objects and no cycles: looking for those costs a tenth of their
+    time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
