@@ -9,12 +9,11 @@ processor time of its process, and Redis' own beside it. Everybody is equally li
 and no cache likes; the share of events whose subject was in memory is stated.
 """
 
-import resource
 import time
+import tracemalloc
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.harness import Spread, arguments, finish, in_turn, on_path, ratios, say
@@ -43,7 +42,7 @@ BATCH = 625
 """Of each partition: 5,000 at once."""
 MOST = 1.3
 DAY_MS = 86_400_000
-REMEMBERED = 20_000
+REMEMBERED = 1_000
 FILL_AT_ONCE = 20_000
 FILL = """
 -- KEYS: names, timers. ARGV: prefix of a subject's key, state before its name, after it, from, to, step, due
@@ -210,9 +209,11 @@ def with_campaigns(campaigns: tuple[Campaign, ...]) -> float:
 def remembered_bytes(state: bytes) -> float:
     """What one such subject takes in a worker's memory."""
     key = _name_in(state).decode()
-    before = _resident_bytes()
+    tracemalloc.start()
     kept = [subjects.decode(key, state) for _ in range(REMEMBERED)]
-    return (_resident_bytes() - before) / len(kept)
+    grown, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return grown / len(kept)
 
 
 def _worker(log: MemoryWork, store: Store) -> Worker:
@@ -224,10 +225,6 @@ def _used(client: Any) -> float:
     """Processor seconds of Redis so far."""
     info = client.info("cpu")
     return float(info["used_cpu_user"] + info["used_cpu_sys"])
-
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
 if __name__ == "__main__":

@@ -58,10 +58,10 @@ posts product views, one a request; every third of a visitor causes a chat promp
 was due until the committed prompt is read from the log by a consumer of its own.
 """
 NOTHING = "\nNothing is recorded yet.\n"
-GROWTH = """`python -m bench.growth`: what one event costs the worker's process and Redis when there are more
-profiles, and when there are more campaigns that nobody meets. The log is in memory, Redis is real and filled
-beforehand; everybody is equally likely to come next, which no shop sees and no cache likes. `--profiles 10000000`
-measures one more size (Redis needs about 10 GB).
+GROWTH = """The log is in memory and the store a real Redis, so that what is measured is the worker: processor time of
+its process for an event, and Redis' own. Everybody is equally likely to come next, the worst case for a cache; *in
+memory* is the share of events whose subject was. A campaign that is *turned down* meets its moment and fails its
+condition: each time that is a decision. `python -m bench.growth`; what follows from it is in [scaling](scaling.md).
 """
 SECTIONS: dict[str, tuple[str, str]] = {
     "engines": ("Stream engines side by side", ENGINES),

@@ -147,6 +147,7 @@ class App:
             source=source("work"),
             max_batch=max_batch,
             cached_subjects=self.settings.cached_subjects,
+            cache_bytes=self.settings.cache_mb * 1_000_000,
             ticks=ticks,
         )
         measures, identity = self._work_measures, self.backend.log_identity

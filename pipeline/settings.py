@@ -165,7 +165,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_batch: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 5_000
     """Records a worker steps and commits at once, at most."""
     cached_subjects: Annotated[int, msgspec.Meta(ge=0)] = 50_000
-    """Subjects a worker keeps in memory per partition."""
+    """Subjects a worker keeps in memory per partition, at most; fewer if `cache_mb` is less."""
+    cache_mb: Annotated[int, msgspec.Meta(ge=1)] = 1_024
+    """Megabytes that the subjects a worker keeps in memory may take, over all its partitions (estimated by their size
+    in the store)."""
     heartbeat_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10
     """How often a heartbeat runs through every partition, by which alerts see that the pipeline lives; 0: never."""
     kafka_security_protocol: str = ""

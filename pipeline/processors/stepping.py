@@ -34,6 +34,7 @@ from pipeline.core.partition import ActiveRules, PartitionState
 from pipeline.core.rules import Rules
 from pipeline.processors.decoding import decoded, stimulus_of
 from pipeline.processors.erasing import Erasures
+from pipeline.processors.footprint import Footprint
 from pipeline.processors.outbox import Cause, Outbox, dead_letter
 from pipeline.processors.timers import TimerQueue
 
@@ -123,6 +124,7 @@ class PartitionRun:
         """What `_dirty` was of the batch that is being stored."""
         self._moved: set[str] = set()
         """Those of `_dirty` whose row of the store is more than another state: new, forgotten, another timer."""
+        self._footprint = Footprint()
         self.timers = TimerQueue()
         self.erasures = Erasures(number)
 
@@ -167,16 +169,15 @@ class PartitionRun:
         encode = self._core.encode
         states = {key: self._subjects[key] for key in self._dirty}
         erased = self.erasures.changes()
+        stored = {key: None if state is None else encode(state) for key, state in states.items()}
+        self._footprint.stored(stored.values())
         return Change(
             partition=self.number,
             expected_offset=self.handed_offset,
             next_offset=self.offset,
             state=msgspec.msgpack.encode(self.state),
             rules=msgspec.msgpack.encode(self._active) if self._active_changed else None,
-            subjects={
-                **{key: None if state is None else encode(state) for key, state in states.items()},
-                **erased,
-            },
+            subjects={**stored, **erased},
             timers={**self._dirty, **dict.fromkeys(erased, 0)},
             unmoved=self._dirty.keys() - self._moved,
         )
@@ -190,9 +191,10 @@ class PartitionRun:
         self.timers.handed_over()
         self._active_changed = False
 
-    def stored(self, keep: int) -> None:
-        """What was handed over is stored: remember at most `keep` subjects, the last used ones, besides what the
-        store does not know yet."""
+    def stored(self, keep: int, cache_bytes: int) -> None:
+        """What was handed over is stored: remember at most `keep` subjects in at most about so many bytes, the last
+        used ones, besides what the store does not know yet."""
+        keep = min(keep, self._footprint.fitting(cache_bytes))
         self.stored_offset = self.handed_offset
         self._under_way = {}
         self.timers.settle()

@@ -55,7 +55,8 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Who stamps ticks, `role@host`."""
     max_batch: int = 5_000
     cached_subjects: int = 50_000
-    """Per partition."""
+    cache_bytes: int = 1_000_000_000
+    """Of memory, for the subjects of all partitions; of each at most so many."""
     ticks: bool = True
     """Whether a quiet partition is moved on by wall time."""
     try_stopped_ms: int = 15_000
@@ -233,8 +234,7 @@ class Worker:
         with self._measures.stage("step", len(polled.records)):
             for number, records in by_partition.items():
                 run = self._runs[number]
-                load = FencedLoad(self._store, run)
-                run.step(records, polled.positions[number], self._codec, load, outbox)
+                run.step(records, polled.positions[number], self._codec, FencedLoad(self._store, run), outbox)
         self._settle()
         runs = {number: self._runs[number] for number in by_partition}
         self._under_way = UnderWay(
@@ -281,7 +281,7 @@ class Worker:
             raise
         self._measures.dropped("erased", batch.dropped)
         for number, (last, clock_ms) in batch.lasts.items():
-            self._runs[number].stored(self._options.cached_subjects)
+            self._runs[number].stored(self._options.cached_subjects, self._options.cache_bytes // len(self._runs))
             self._measures.stepped(number, last, clock_ms, done_at)
             if self._stopped.pop(number, 0):
                 log.info("partition %d goes on", number)

@@ -14,6 +14,7 @@ from pipeline import campaigns
 from pipeline.backends.contract import NewRecord
 from pipeline.core.customer.dedup import MAX_SEEN
 from pipeline.core.events import CampaignsChanged, Clickstream
+from pipeline.processors.footprint import MEMORY_BY_STORED
 from pipeline.processors.measures import Unmeasured
 from pipeline.processors.timers import KEPT
 from pipeline.processors.worker import Worker, WorkerOptions
@@ -70,6 +71,24 @@ def test_one_customer_and_a_flood_of_browsers_move_no_bound() -> None:
     assert max(sizes) < HOT_BYTES
     assert max(sizes[len(sizes) // 2 :]) < 1.1 * max(sizes[len(sizes) // 4 : len(sizes) // 2])
     assert FLOOD > 4 * MAX_SEEN
+
+
+def test_memory_is_bounded_in_bytes_over_all_partitions() -> None:
+    """Of browsers of some 300 bytes stored, 2.4 KB in memory, some 40 fit into 100 KB, whatever number is allowed."""
+    log, store = MemoryLog(2), MemoryStore()
+    browsers = [record for record in flood() if record.key != b"u:hot"][:2_000]
+    log.append([msgspec.structs.replace(record, partition=at % 2) for at, record in enumerate(browsers)])
+    work = MemoryWork(log, store, never, lambda: BATCH)
+    options = WorkerOptions(code_secret=b"s", ticks=False, cached_subjects=10**6, cache_bytes=100_000)
+    running = Worker(work, work, CODEC, options, lambda: NOON, Unmeasured())
+    running.turn(0)
+    while running.turn(0):
+        remembered = sum(
+            len(store.subjects[number][key]) * MEMORY_BY_STORED
+            for number, run in running._runs.items()
+            for key in run._subjects
+        )
+        assert 50_000 < remembered < 120_000
 
 
 def test_who_comes_between_is_decided_as_if_alone() -> None:
