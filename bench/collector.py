@@ -25,7 +25,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.collector_load import BATCH_BODIES, HEADERS, KEY, SINGLE_BODIES, Case, Load, bodies, closed_loop
+from bench.collector_load import BATCH_BODIES, HEADERS, KEY, SINGLE_BODIES, Case, Load, bodies, closed_loop, need_wrk
 from bench.harness import ROOT, arguments, finish, on_path, ratios, say
 from bench.open_loop import OpenLoop
 from bench.section import Section, Table, Target
@@ -87,6 +87,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=5, help="of one case, on one server, in one round")
     parser.add_argument("--only", default="", help="cases whose name begins so")
     asked = parser.parse_args()
+    need_wrk()
     cases = [case for case in CASES if case.name.startswith(asked.only)]
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rapport-collector-")))

@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,17 +105,31 @@ def _event(dice: random.Random, number: int) -> dict[str, object]:
     }
 
 
+def need_wrk() -> None:
+    """Exit in one line if wrk is missing."""
+    if shutil.which("wrk") is None:
+        sys.exit(WRK_MISSING)
+
+
 def closed_loop(port: int, case: Case, seconds: int) -> Load:
-    """Post as fast as it is answered. Raises RuntimeError if wrk is missing or anything was not answered 200."""
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise RuntimeError(WRK_MISSING)
+    """Post as fast as it is answered. Raises RuntimeError if anything was not answered 200."""
     with tempfile.TemporaryDirectory(prefix="rapport-wrk-") as folder:
         script, lines = Path(folder) / "load.lua", Path(folder) / "bodies"
         script.write_text(_SCRIPT)
         lines.write_bytes(b"\n".join(bodies(case, BATCH_BODIES if case.events > 1 else SINGLE_BODIES)))
         headers = [word for name, value in HEADERS.items() for word in ("-H", f"{name}: {value}")]
-        words = [wrk, "-t1", f"-c{case.connections}", f"-d{seconds}s", "--latency", "-s", str(script), *headers]
+        words = [
+            "wrk",
+            "-t1",
+            "--timeout",
+            "20s",
+            f"-c{case.connections}",
+            f"-d{seconds}s",
+            "--latency",
+            "-s",
+            str(script),
+            *headers,
+        ]
         words += [f"http://127.0.0.1:{port}", "--", str(lines), case.path]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
     return read_wrk(done.stdout, case.events)

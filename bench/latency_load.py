@@ -20,7 +20,7 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from bench.collector_load import HEADERS, KEY, Case, closed_loop
+from bench.collector_load import HEADERS, KEY, Case, closed_loop, need_wrk
 from bench.harness import ROOT, say, servers
 from bench.open_loop import OpenLoop
 from bench.section import Section, Table, Target
@@ -44,6 +44,7 @@ TARGETS_MS = (50.0, 250.0)
 
 def section() -> Section:
     """Measure everything. Raises RuntimeError if a prompt does not come."""
+    need_wrk()
     with chain() as (port, bootstrap, store):
         backend = KafkaRedis(bootstrap, store)
         say(f"capacity: posting for {CAPACITY_SECONDS} s, then waiting for the worker")
