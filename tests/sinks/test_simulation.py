@@ -21,7 +21,7 @@ from pipeline.core.events import EffectDelivered
 from pipeline.core.partitioner import partition_of
 from pipeline.observe import DeliverMeasures, new_registry
 from pipeline.sinks.deliver import Deliverer
-from pipeline.sinks.destination import Deliverable, Later, Outcome, Rejected, Sent, Unknown
+from pipeline.sinks.destination import Deliverable, Later, Outcome, Recipient, Rejected, Sent, Unknown
 from pipeline.sinks.intake import Intake
 from pipeline.sinks.steps import Options
 from sinks.world import LATER, NOW, QUICK, Anybody, Inline, mail, message
@@ -119,7 +119,7 @@ class Moody:
         self.done: list[tuple[str, int]] = []
         self.dead_until = 0
 
-    def render(self, effect: Deliverable) -> str:
+    def render(self, effect: Deliverable, _recipient: Recipient) -> str:
         return effect.id
 
     def send(self, request: str) -> Outcome:
