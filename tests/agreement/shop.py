@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 from confluent_kafka.admin import AdminClient
 from servers import artifacts
 from servers.transactions import all_ended
@@ -70,8 +71,11 @@ class Shop:
     def publish(self) -> None:
         """The campaigns of the project as version 1. `rapport campaigns publish` takes the wall's clock for the
         version, which stands in every decision: two runs could then not be compared as they are."""
-        data = campaign_files.to_json(campaign_files.load(Path(self.settings["RAPPORT_CAMPAIGNS"])))
-        value = Codec().encode(CampaignsChanged(version=1, campaigns=data, source="publish@test", received_at=1))
+        folder = Path(self.settings["RAPPORT_CAMPAIGNS"])
+        data = campaign_files.to_json(campaign_files.load(folder))
+        policy = msgspec.json.encode(campaign_files.load_policy(folder))
+        changed = CampaignsChanged(version=1, campaigns=data, policy=policy, source="publish@test", received_at=1)
+        value = Codec().encode(changed)
         with self.reader() as reader:
             numbers = range(reader.partitions())
         self.app.appender("publish").append([NewRecord(EVENTS, b"", value, partition=number) for number in numbers])
