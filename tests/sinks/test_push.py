@@ -146,7 +146,9 @@ def test_what_does_not_fit_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "contact"), [("", CONTACT), ("short!", CONTACT), (KEY, ""), (KEY, "it@shop.example")]
+    ("key", "contact"),
+    [("", CONTACT), ("short!", CONTACT), (KEY, ""), (KEY, "it@shop.example")],
+    ids=["no key", "a short key", "no contact", "a bare address"],  # a key is another one in every process of tests
 )
 def test_a_key_or_contact_that_can_be_none_is_refused(key: str, contact: str) -> None:
     with pytest.raises(ValueError, match="push_"):
