@@ -74,7 +74,9 @@ class Shop:
         folder = Path(self.settings["RAPPORT_CAMPAIGNS"])
         data = campaign_files.to_json(campaign_files.load(folder))
         policy = msgspec.json.encode(campaign_files.load_policy(folder))
-        changed = CampaignsChanged(version=1, campaigns=data, policy=policy, source="publish@test", received_at=1)
+        changed = CampaignsChanged(
+            version=1, campaigns=data, policy=policy, segments=b"[]", source="publish@test", received_at=1
+        )  # in a folder without segments
         value = Codec().encode(changed)
         with self.reader() as reader:
             numbers = range(reader.partitions())
