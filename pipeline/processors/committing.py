@@ -5,14 +5,17 @@ At most one batch is under way, and the next one is handed over only when it has
 stored, and in which order, is the same either way. Nothing is decided here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 import msgspec
 
 from pipeline.backends.contract import Change, LogRecord, Rewrite
+from pipeline.codec import Codec
 from pipeline.processors.outbox import Outbox
+from pipeline.processors.stepping import PartitionRun
 
 Job = Callable[[], int]
 """Publishes and stores one batch; epoch ms when that was done. Raises what log and store raise."""
@@ -33,6 +36,25 @@ class UnderWay(msgspec.Struct):
     """Records that had no effect, as they belong to somebody erased."""
 
 
+def stepped(
+    outbox: Outbox,
+    token: object,
+    runs: Mapping[int, PartitionRun],
+    records: Mapping[int, Sequence[LogRecord]],
+    codec: Codec,
+) -> UnderWay:
+    """What stepping these records, by partition, has come to."""
+    return UnderWay(
+        outbox,
+        {number: run.offset for number, run in runs.items() if run.offset > run.published},
+        token,
+        [run.change() for run in runs.values()],
+        {number: (records[number][-1], run.state.clock) for number, run in runs.items()},
+        [(run.erasures.rewrite, partial(run.erasures.rewritten, codec=codec)) for run in runs.values()],
+        sum(run.erasures.dropped for run in runs.values()),
+    )
+
+
 class Committing(Protocol):
     """Does one job at a time."""
 
@@ -41,6 +63,9 @@ class Committing(Protocol):
 
     def submit(self, job: Job) -> None:
         """Take the job over; the one before has ended."""
+
+    def has_ended(self) -> bool:
+        """Whether it has, so that to settle costs no waiting."""
 
     def settle(self) -> int:
         """Wait until it has ended; what it returned. Raises what it raised."""
@@ -59,6 +84,10 @@ class InTurn:
     def submit(self, job: Job) -> None:
         """Keep it."""
         self._job = job
+
+    def has_ended(self) -> bool:
+        """It has not even begun."""
+        return False
 
     def settle(self) -> int:
         """Do it now."""
@@ -81,6 +110,10 @@ class InThread:
     def submit(self, job: Job) -> None:
         """Begin it."""
         self._job = self._thread.submit(job)
+
+    def has_ended(self) -> bool:
+        """Whether the thread is done with it."""
+        return self._job is None or self._job.done()
 
     def settle(self) -> int:
         """Wait for it."""

@@ -26,7 +26,7 @@ from pipeline.core import subjects
 from pipeline.core.events import Continue, Tick
 from pipeline.core.partition import CORE_VERSION, FIRES_AFTER_MS, MAX_JUMP_MS, ActiveRules, PartitionState, rules_of
 from pipeline.processors.budgets import budgets_left
-from pipeline.processors.committing import Committing, InTurn, UnderWay
+from pipeline.processors.committing import Committing, InTurn, UnderWay, stepped
 from pipeline.processors.loading import FencedLoad
 from pipeline.processors.measures import Measures
 from pipeline.processors.outbox import EVENTS, Outbox
@@ -227,6 +227,8 @@ class Worker:
         return any(number not in self._runs and at <= self._clock() for number, at in self._stopped.items())
 
     def _batch(self, polled: Polled) -> None:
+        if self._committing.has_ended():
+            self._settle()
         outbox = Outbox(self._codec)
         by_partition: dict[int, list[LogRecord]] = {}
         for record in polled.records:
@@ -237,15 +239,7 @@ class Worker:
                 run.step(records, polled.positions[number], self._codec, FencedLoad(self._store, run), outbox)
         self._settle()
         runs = {number: self._runs[number] for number in by_partition}
-        self._under_way = UnderWay(
-            outbox,
-            {number: run.offset for number, run in runs.items() if run.offset > run.published},
-            polled.token,
-            [run.change() for run in runs.values()],
-            {number: (by_partition[number][-1], run.state.clock) for number, run in runs.items()},
-            [(run.erasures.rewrite, partial(run.erasures.rewritten, codec=self._codec)) for run in runs.values()],
-            sum(run.erasures.dropped for run in runs.values()),
-        )
+        self._under_way = stepped(outbox, polled.token, runs, by_partition, self._codec)
         now = self._clock()
         for number, run in runs.items():
             run.handed_over()
@@ -297,7 +291,7 @@ class Worker:
         try:
             self._committing.settle()
         except (Fenced, Unavailable) as problem:
-            log.info("what was under way is decided again: %s", problem)
+            log.warning("recovering: %s", problem)
             self._measures.recovered(type(problem).__name__)
             return False
         return True

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from confluent_kafka import Producer
 
 from pipeline.__main__ import main
-from pipeline.backends.contract import Loaded, LogRecord, NewRecord, Polled
+from pipeline.backends.contract import Loaded, NewRecord, Polled
 from pipeline.backends.kafka_redis import scripts
 from pipeline.backends.kafka_redis.cluster import produce
 from pipeline.backends.kafka_redis.log import KafkaWorkerLog
@@ -47,16 +48,26 @@ class Stops:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._keys: set[str] = set()
+        self._here = threading.local()
+        """The subjects of the batch that this thread is about: one polls, another one publishes."""
+        self._polled: deque[tuple[Mapping[int, int], set[str]]] = deque(maxlen=3)
 
-    def polled(self, records: Sequence[LogRecord]) -> None:
-        """These are in the batch under way."""
-        self._keys = {record.key.decode(errors="replace") for record in records}
+    def polled(self, polled: Polled) -> None:
+        """A batch; the one before it may still be under way."""
+        self._here.keys = {record.key.decode(errors="replace") for record in polled.records}
+        if polled.records:
+            self._polled.append((polled.positions, self._here.keys))
+            self.at(POLLED)
+
+    def publishing(self, offsets: Mapping[int, int]) -> None:
+        """The batch that ends there: one of the last that were polled, perhaps in another thread."""
+        ends = offsets.items()
+        self._here.keys = set().union(*(keys for positions, keys in list(self._polled) if ends & positions.items()))
 
     def at(self, point: str) -> None:
         """Freeze here, if it is asked for with a subject of this batch."""
         wanted, taken = self._folder / point, self._folder / f"{point}.taken"
-        if not wanted.exists() or wanted.read_text() not in self._keys:
+        if not wanted.exists() or wanted.read_text() not in self._here.keys:
             return
         wanted.rename(taken)
         taken.write_text(str(os.getpid()))
@@ -87,13 +98,13 @@ def halt(stops: Stops) -> None:
 
     def halting_poll(self: KafkaWorkerLog, max_records: int, timeout_seconds: float) -> Polled:
         polled = poll(self, max_records, timeout_seconds)
-        stops.polled(polled.records)
-        stops.at(POLLED)
+        stops.polled(polled)
         return polled
 
     def halting_publish(
         self: KafkaWorkerLog, records: Sequence[NewRecord], offsets: Mapping[int, int], token: Any
     ) -> None:
+        stops.publishing(offsets)
         publish(self, records, offsets, token)
         stops.at(PUBLISHED)
 
@@ -128,6 +139,7 @@ def without_transaction(stops: Stops) -> None:
     producers: list[Producer] = []
 
     def publish(self: KafkaWorkerLog, records: Sequence[NewRecord], offsets: Mapping[int, int], token: Any) -> None:  # noqa: ARG001
+        stops.publishing(offsets)
         if not producers:
             producers.append(self._cluster.producer({"linger.ms": 0}, {}))
         for record in records:
