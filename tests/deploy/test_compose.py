@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from urllib.error import HTTPError, URLError
 import jsonschema
 import pytest
 import yaml
+from cli.home import NO_POLICY
 from servers.free_port import free_port
 from servers.kafka import KafkaServer
 from servers.redis import RedisServer
@@ -226,7 +228,9 @@ def test_all_roles_run_together_and_an_order_becomes_a_voucher_in_the_outbox(
     tmp_path: Path,
     with_registry: bool,
 ) -> None:
-    env = environment(kafka, redis_server, registry, prefix)
+    campaigns = shutil.copytree(ROOT / "campaigns", tmp_path / "campaigns")
+    (campaigns / "policy.toml").write_text(NO_POLICY)
+    env = environment(kafka, redis_server, registry, prefix) | {"RAPPORT_CAMPAIGNS": str(campaigns)}
     if not with_registry:
         del env["SCHEMA_REGISTRY_URL"]
     with ExitStack() as stack:
