@@ -122,8 +122,9 @@ class Shop:
         return self._start(command, {"PYTHONPATH": str(ROOT)})
 
     def stop(self, *processes: subprocess.Popen[bytes]) -> None:
-        """Ask for an orderly end, and wait for it."""
+        """Ask for an orderly end, as soon as they would hear it, and wait for it."""
         for process in processes:
+            self.until(lambda process=process: hears(process, signal.SIGTERM), "it has started")  # type: ignore[misc]
             process.send_signal(signal.SIGTERM)
         for process in processes:
             self.ended(process)
@@ -214,3 +215,12 @@ def _work_between(reader: Reader, number: int, start: int, end: int, clocks: dic
 
 def _plain_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("RAPPORT_")}
+
+
+def hears(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Whether the process handles that signal by now, or has ended: one that still starts would die of it."""
+    if process.poll() is not None:
+        return True
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt:")).split()[1], 16)
+    return bool(caught & 1 << number - 1)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pipeline.backends.contract import LogRecord, NewRecord, Unavailable
@@ -40,6 +41,25 @@ def test_the_one_writer_outlives_a_record_it_cannot_write_and_an_answer_that_fai
 
     appender.append_soon([RECORD], failing)
     assert appender.append([RECORD])[0].offset == 1
+
+
+def test_the_bounds_of_a_log_are_of_one_moment(backend: Embedded) -> None:
+    """Its first record is appended as they are asked for: a worker that starts then must not believe it trimmed."""
+    log, _ = backend.worker()
+    reader, appender = backend.reader(), backend.appender("test")
+    waiting = [RECORD]
+
+    def append_first(statement: str) -> None:
+        if "heads" in statement and waiting:
+            appender.append([waiting.pop()])
+
+    for asked in (log, reader):
+        asked._connection.set_trace_callback(append_first)
+    assert (log.bounds(0), waiting) == ((0, 1), [])
+    waiting.append(msgspec.structs.replace(RECORD, topic="vouchers"))
+    assert (reader.start_offset("vouchers", 0), waiting) == (0, [])
+    reader.close()
+    log.close()
 
 
 @pytest.mark.parametrize("max_batch", [1, 2, 3])

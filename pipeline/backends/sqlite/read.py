@@ -7,6 +7,7 @@ import msgspec
 
 from pipeline.backends.contract import LogRecord, Unavailable
 from pipeline.backends.sqlite.append import Appended
+from pipeline.backends.sqlite.schema import BOUNDS
 from pipeline.core.partitioner import partition_of
 
 _CROSS_PROCESS_POLL_SECONDS = 0.02
@@ -68,8 +69,7 @@ class EmbeddedReader:
 
     def start_offset(self, topic: str, partition: int) -> int:
         """The first offset the log still has."""
-        row = self._row("SELECT min(offset) FROM records WHERE topic=? AND partition=?", topic, partition)
-        return self.end_offset(topic, partition) if row[0] is None else int(row[0])
+        return int(self._row(BOUNDS, topic, partition)[0])
 
     def end_offset(self, topic: str, partition: int) -> int:
         """The next offset to be written."""

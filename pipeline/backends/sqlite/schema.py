@@ -27,6 +27,12 @@ CREATE TABLE IF NOT EXISTS subjects (
 CREATE INDEX IF NOT EXISTS timers ON subjects (partition, due, key) WHERE due > 0;
 """
 ALL_TABLES = ("meta", "heads", "records", "published", "copied", "cursors", "partitions", "subjects")
+BOUNDS = """
+SELECT coalesce((SELECT min(offset) FROM records WHERE topic=?1 AND partition=?2), next, 0), coalesce(next, 0)
+FROM (SELECT (SELECT next_offset FROM heads WHERE topic=?1 AND partition=?2) AS next)
+"""
+"""A partition's first offset and the next to be written, of one moment: asked one after the other, a log whose first
+record comes in between would look trimmed."""
 BUSY_MS = 10_000
 
 

@@ -22,6 +22,7 @@ from pipeline.backends.contract import (
 from pipeline.backends.sqlite.append import Appended, GroupCommit, insert
 from pipeline.backends.sqlite.read import fetch
 from pipeline.backends.sqlite.rewriting import cut_off_older_pages, is_unscrubbed, rewrite_records, scrub
+from pipeline.backends.sqlite.schema import BOUNDS
 
 log = logging.getLogger("rapport.sqlite")
 
@@ -109,14 +110,8 @@ class EmbeddedWork:
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """The first offset the log still has and the next one to be written."""
-        first = self._connection.execute(
-            "SELECT min(offset) FROM records WHERE topic=? AND partition=?", (EVENTS, partition)
-        ).fetchone()[0]
-        end = self._connection.execute(
-            "SELECT next_offset FROM heads WHERE topic=? AND partition=?", (EVENTS, partition)
-        ).fetchone()
-        end_offset = int(end[0]) if end else 0
-        return (end_offset if first is None else int(first)), end_offset
+        first, end = self._connection.execute(BOUNDS, (EVENTS, partition)).fetchone()
+        return int(first), int(end)
 
     def published(self, partition: int) -> int | None:
         """X, which the embedded log always commits together with Y."""
