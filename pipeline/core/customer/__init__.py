@@ -11,7 +11,7 @@ forwards what reaches it, and a browser nobody has heard of for long is forgotte
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import msgspec
 from msgspec.structs import force_setattr, replace
@@ -179,10 +179,9 @@ def _opened(event: Stimulus) -> Stimulus:
     if isinstance(event, Forwarded):
         proven = event.trust != BROWSER
         return replace(event.event, trust=event.trust, trusted=event.event.trusted and proven)
-    if isinstance(event, ProfileHandedOver):
-        return HandedOver(message=event, history=_decode_history(event.history) if event.history else None)
-    require(not isinstance(event, EventForwarded), "the worker decodes EventForwarded to Forwarded before a step")
-    return event
+    require(isinstance(event, ProfileHandedOver), "the worker decodes EventForwarded to Forwarded before a step")
+    message = cast("ProfileHandedOver", event)
+    return HandedOver(message=message, history=_decode_history(message.history) if message.history else None)
 
 
 def _forwarded(profile: Profile, event: Tracked) -> tuple[Profile, list[Output]]:
