@@ -19,7 +19,6 @@ from pipeline.core.events import (
 
 # A union is asked member by member; a set once. Every record passes here.
 _EVENTS = frozenset(get_args(Event))
-_WRAPPED = frozenset({EventForwarded, ProfileHandedOver})
 
 
 def decoded(record: LogRecord, codec: Codec) -> Event | str:
@@ -36,8 +35,6 @@ def decoded(record: LogRecord, codec: Codec) -> Event | str:
 
 def stimulus_of(event: Input | Internal, codec: Codec) -> Stimulus:
     """What a subject is stepped with: wrapped records are opened here, since the core reads no bytes of the log."""
-    if type(event) not in _WRAPPED:
-        return event
     if isinstance(event, EventForwarded):
         inner = codec.decode(event.record)
         if not isinstance(inner, Input):
