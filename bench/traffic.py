@@ -13,17 +13,10 @@ import msgspec
 
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
+from pipeline.core.do import DoChatPrompt, DoVoucher
 from pipeline.core.events import SERVER, CampaignsChanged, Chat, Clickstream, Input, Product, Purchase
-from pipeline.core.rules import (
-    Campaign,
-    Condition,
-    Contact,
-    DoChatPrompt,
-    DoVoucher,
-    WhenHesitating,
-    WhenLapsed,
-    WhenRegular,
-)
+from pipeline.core.rules import Campaign, Condition, Contact
+from pipeline.core.when import WhenHesitating, WhenLapsed, WhenRegular
 
 EVENTS = "events"
 NOON_MS = 1_800_000_000_000

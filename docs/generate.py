@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from pipeline import observe, spooling, vitals
 from pipeline.__main__ import app as command_line
 from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, LEDGER, local_ids, schema_text
-from pipeline.core import rules
+from pipeline.core import do, rules, when
 from pipeline.core.customer import conditions, lifecycle
 from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF
@@ -35,23 +35,23 @@ PACKAGE = Path(__file__).resolve().parents[1] / "pipeline"
 HEAD = "<!-- Made by docs/generate.py from the code: do not edit. -->\n"
 CAMPAIGN_PARTS = (
     ("", rules.Campaign),
-    ('[when] kind = "lapsed"', rules.WhenLapsed),
-    ('[when] kind = "regular_buyer"', rules.WhenRegular),
-    ('[when] kind = "hesitating"', rules.WhenHesitating),
-    ('[when] kind = "signed_up"', rules.WhenSignedUp),
-    ('[when] kind = "nth_order"', rules.WhenNthOrder),
-    ('[when] kind = "stage_reached"', rules.WhenStage),
-    ('[when] kind = "interested"', rules.WhenInterested),
-    ('[when] kind = "cart_abandoned"', rules.WhenCartAbandoned),
-    ('[when] kind = "scheduled"', rules.WhenScheduled),
-    ('[when] kind = "date"', rules.WhenDate),
-    ('[when] kind = "segment_entered"', rules.WhenSegmentEntered),
-    ('[when] kind = "segment_left"', rules.WhenSegmentLeft),
+    ('[when] kind = "lapsed"', when.WhenLapsed),
+    ('[when] kind = "regular_buyer"', when.WhenRegular),
+    ('[when] kind = "hesitating"', when.WhenHesitating),
+    ('[when] kind = "signed_up"', when.WhenSignedUp),
+    ('[when] kind = "nth_order"', when.WhenNthOrder),
+    ('[when] kind = "stage_reached"', when.WhenStage),
+    ('[when] kind = "interested"', when.WhenInterested),
+    ('[when] kind = "cart_abandoned"', when.WhenCartAbandoned),
+    ('[when] kind = "scheduled"', when.WhenScheduled),
+    ('[when] kind = "date"', when.WhenDate),
+    ('[when] kind = "segment_entered"', when.WhenSegmentEntered),
+    ('[when] kind = "segment_left"', when.WhenSegmentLeft),
     ("[[if]]", rules.Condition),
-    ('[do] kind = "voucher"', rules.DoVoucher),
-    ('[do] kind = "chat_prompt"', rules.DoChatPrompt),
-    ('[do] kind = "message"', rules.DoMessage),
-    ('[do] kind = "task"', rules.DoTask),
+    ('[do] kind = "voucher"', do.DoVoucher),
+    ('[do] kind = "chat_prompt"', do.DoChatPrompt),
+    ('[do] kind = "message"', do.DoMessage),
+    ('[do] kind = "task"', do.DoTask),
     ("[contact]", rules.Contact),
     ("[budget]", rules.Budget),
     ("campaigns/policy.toml", rules.Policy),

@@ -2,15 +2,9 @@
 
 import msgspec
 
-from pipeline.core.rules import (
-    Campaign,
-    Condition,
-    Contact,
-    Do,
-    DoChatPrompt,
-    DoMessage,
-    DoTask,
-    DoVoucher,
+from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoTask, DoVoucher
+from pipeline.core.rules import Campaign, Condition, Contact
+from pipeline.core.when import (
     Kind,
     WhenCartAbandoned,
     WhenDate,

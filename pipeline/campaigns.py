@@ -18,16 +18,9 @@ from pipeline.core import zones
 from pipeline.core.customer import conditions
 from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.activity import MAX_RECENT
-from pipeline.core.rules import (
-    Budget,
-    Campaign,
-    Condition,
-    Contact,
-    DoChatPrompt,
-    DoMessage,
-    DoTask,
-    DoVoucher,
-    Policy,
+from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
+from pipeline.core.rules import Budget, Campaign, Condition, Contact, Policy
+from pipeline.core.when import (
     WhenCartAbandoned,
     WhenDate,
     WhenHesitating,

@@ -8,7 +8,8 @@ import msgspec
 
 from pipeline.campaigns import CampaignError
 from pipeline.core.customer import conditions
-from pipeline.core.rules import Campaign, Segment, WhenSegmentEntered, WhenSegmentLeft
+from pipeline.core.rules import Campaign, Segment
+from pipeline.core.when import WhenSegmentEntered, WhenSegmentLeft
 
 OWN_FIELD = "segments"
 

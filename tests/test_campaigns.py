@@ -8,19 +8,9 @@ import pytest
 
 from pipeline import campaigns
 from pipeline.campaigns import CampaignError, from_json, load, parse, to_json
-from pipeline.core.rules import (
-    Budget,
-    Campaign,
-    Condition,
-    Contact,
-    DoChatPrompt,
-    DoMessage,
-    DoTask,
-    DoVoucher,
-    WhenHesitating,
-    WhenLapsed,
-    WhenRegular,
-)
+from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
+from pipeline.core.rules import Budget, Campaign, Condition, Contact
+from pipeline.core.when import WhenHesitating, WhenLapsed, WhenRegular
 
 FOLDER = Path(__file__).parents[1] / "campaigns"
 EXAMPLE = FOLDER / "example.toml.txt"

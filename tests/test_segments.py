@@ -6,7 +6,9 @@ import pytest
 
 from pipeline import segments
 from pipeline.campaigns import CampaignError
-from pipeline.core.rules import Campaign, DoVoucher, WhenSegmentEntered
+from pipeline.core.do import DoVoucher
+from pipeline.core.rules import Campaign
+from pipeline.core.when import WhenSegmentEntered
 
 EXAMPLE = Path(__file__).parents[1] / "segments" / "example.toml.txt"
 GOOD = 'name = "good"\n[[all]]\nfield = "purchases.orders"\nop = "at_least"\nvalue = 2\n'

@@ -9,114 +9,16 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from pipeline.core.bounds import MAX_CENTS
+from pipeline.core.do import Do
 from pipeline.core.lapse_model import LapseModel
+from pipeline.core.part import Cents, Name, NotNegative, Part, Percent, TimeOfDay
 from pipeline.core.presence import Presence
-
-Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
-Positive = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-Cents = Annotated[int, msgspec.Meta(ge=0, le=MAX_CENTS)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-Currency = Annotated[str, msgspec.Meta(pattern=r"^([A-Z]{3})?$")]
-
-
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of a campaign file: keys it does not know are refused."""
-
-
-class WhenLapsed(_Part, frozen=True, kw_only=True, tag_field="kind", tag="lapsed"):
-    """The customer is lapsing: P(at least one purchase in the next `horizon_days`) fell below `threshold`."""
-
-    threshold: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.2
-    horizon_days: Positive = 273
-
-
-class WhenRegular(_Part, frozen=True, kw_only=True, tag_field="kind", tag="regular_buyer"):
-    """The customer has just completed an order that is a multiple of `every_orders`."""
-
-    every_orders: Positive = 5
-
-
-class WhenHesitating(_Part, frozen=True, kw_only=True, tag_field="kind", tag="hesitating"):
-    """The visitor looks around without deciding; each of the three signs can be switched off with 0."""
-
-    products_in_category: NotNegative = 3
-    """So many different products of one category viewed within `category_minutes`."""
-    category_minutes: Positive = 10
-    cart_idle_minutes: NotNegative = 5
-    """A cart with something in it, and nothing heard from the visitor for so long."""
-    product_views: NotNegative = 3
-    """So many views of the same product within `product_hours`."""
-    product_hours: Positive = 24
-
-
-class WhenSignedUp(_Part, frozen=True, kw_only=True, tag_field="kind", tag="signed_up"):
-    """The person was identified with proof for the first time."""
-
-
-class WhenNthOrder(_Part, frozen=True, kw_only=True, tag_field="kind", tag="nth_order"):
-    """The customer has just completed this order of theirs, counted from 1."""
-
-    order: Positive = 1
-
-
-class WhenStage(_Part, frozen=True, kw_only=True, tag_field="kind", tag="stage_reached"):
-    """The customer has just come to this stage of the sales cycle."""
-
-    stage: Literal["interested", "in_cart", "checkout", "buyer", "repeat", "lapsed", "won_back"]
-
-
-class WhenInterested(_Part, frozen=True, kw_only=True, tag_field="kind", tag="interested"):
-    """The customer has looked at so many products of one category: once for each category."""
-
-    category: str = ""
-    """"" for any."""
-    views: Positive = 5
-
-
-class WhenCartAbandoned(_Part, frozen=True, kw_only=True, tag_field="kind", tag="cart_abandoned"):
-    """Something is in the cart, and nothing was heard from the customer for so long: once for each cart."""
-
-    hours: Positive = 4
-
-
-Day = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
-TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-
-
-class WhenScheduled(_Part, frozen=True, kw_only=True, tag_field="kind", tag="scheduled"):
-    """A day has come, for every known person by their own clock."""
-
-    on: Day
-    at: TimeOfDay = "09:00"
-
-
-class WhenDate(_Part, frozen=True, kw_only=True, tag_field="kind", tag="date"):
-    """A date of the person's own comes round, every year by their own clock; 29 February else is the 28th."""
-
-    trait: str = "birthday"
-    """The trait that says it: `1990-02-28`, or `02-28` if the year is nobody's business."""
-    days_before: Annotated[int, msgspec.Meta(ge=0, le=365)] = 0
-    at: TimeOfDay = "09:00"
-
-
-class WhenSegmentEntered(_Part, frozen=True, kw_only=True, tag_field="kind", tag="segment_entered"):
-    """The customer has just come into this segment."""
-
-    segment: Name
-
-
-class WhenSegmentLeft(_Part, frozen=True, kw_only=True, tag_field="kind", tag="segment_left"):
-    """The customer has just dropped out of this segment."""
-
-    segment: Name
-
+from pipeline.core.when import Kind, WhenHesitating
 
 Operator = Literal["is", "is_not", "at_least", "at_most", "above", "below", "one_of", "contains"]
 
 
-class Condition(_Part, frozen=True, kw_only=True):
+class Condition(Part, frozen=True, kw_only=True):
     """One typed comparison over the profile, for example `purchases.orders at_least 3`."""
 
     field: str
@@ -125,7 +27,7 @@ class Condition(_Part, frozen=True, kw_only=True):
     value: str | int | float | bool | tuple[str, ...]
 
 
-class Segment(_Part, frozen=True, kw_only=True):
+class Segment(Part, frozen=True, kw_only=True):
     """One file of `segments/`: those of whom all of `all`, one of `any` (if there are any) and none of `not` hold."""
 
     name: Name
@@ -139,49 +41,7 @@ class Segment(_Part, frozen=True, kw_only=True):
         return (*self.all_of, *self.any_of, *self.none_of)
 
 
-class DoVoucher(_Part, frozen=True, kw_only=True, tag_field="kind", tag="voucher"):
-    """Give a voucher: a percentage or an amount off."""
-
-    discount_percent: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
-    discount_cents: Cents = 0
-    currency: Currency = ""
-    """Of `discount_cents` and `minimum_spend_cents`; "" takes the currency the customer buys in."""
-    minimum_spend_cents: Cents = 0
-    valid_days: Positive = 30
-    category: str = ""
-    """"" for the whole shop, `most_bought` for the category the customer buys most often, else its name."""
-
-
-class DoChatPrompt(_Part, frozen=True, kw_only=True, tag_field="kind", tag="chat_prompt"):
-    """Offer a sales chat."""
-
-    text: str = "Do you need help?"
-    needs_agent: bool = True
-    """Whether it waits for an agent of the desk to be free; where there is no desk, it never does."""
-
-
-class DoMessage(_Part, frozen=True, kw_only=True, tag_field="kind", tag="message"):
-    """Send a message, by the first of `contact.channels` that the customer permits; by none, and there is none."""
-
-    template: Name
-    """Names the text: what each channel makes of it is said by its templates."""
-    values: dict[str, str] = {}
-    """For the template; `category` and `product_id` of the occasion are added where they are known."""
-    valid_days: Positive = 3
-    """Not sent later than this."""
-
-
-class DoTask(_Part, frozen=True, kw_only=True, tag_field="kind", tag="task"):
-    """Put a task on the list of the shop's people. It needs the permission for `post` (a mailshot) or `phone`."""
-
-    task: Literal["mailshot", "phone", "visit"]
-    instructions: str
-    """What to do, for whoever does it."""
-    valid_days: Positive = 14
-    """Not done later than this."""
-
-
-class Contact(_Part, frozen=True, kw_only=True):
+class Contact(Part, frozen=True, kw_only=True):
     """By which way, with which permission."""
 
     channels: tuple[str, ...] = ()
@@ -191,7 +51,7 @@ class Contact(_Part, frozen=True, kw_only=True):
     """Whether buyers who have not objected may be contacted though they never said yes."""
 
 
-class Budget(_Part, frozen=True, kw_only=True):
+class Budget(Part, frozen=True, kw_only=True):
     """What the campaign may give away in all, as long as it lives; 0 is without a limit."""
 
     vouchers: NotNegative = 0
@@ -205,7 +65,7 @@ class Budget(_Part, frozen=True, kw_only=True):
         return self.vouchers > 0 or self.amount_cents > 0
 
 
-class Policy(_Part, frozen=True, kw_only=True):
+class Policy(Part, frozen=True, kw_only=True):
     """`campaigns/policy.toml`: when and how often anybody is contacted, whatever the campaign."""
 
     per_day: NotNegative = 1
@@ -225,26 +85,9 @@ class Policy(_Part, frozen=True, kw_only=True):
 
 NO_POLICY = Policy(per_day=0, per_week=0, quiet_from="00:00", quiet_until="00:00", double_opt_in=False)
 """What holds until campaigns are published: nothing is held back."""
-Do = DoVoucher | DoChatPrompt | DoMessage | DoTask
 
 
-Kind = (
-    WhenLapsed
-    | WhenRegular
-    | WhenHesitating
-    | WhenSignedUp
-    | WhenNthOrder
-    | WhenStage
-    | WhenInterested
-    | WhenCartAbandoned
-    | WhenScheduled
-    | WhenDate
-    | WhenSegmentEntered
-    | WhenSegmentLeft
-)
-
-
-class Campaign(_Part, frozen=True, kw_only=True):
+class Campaign(Part, frozen=True, kw_only=True):
     """One file of `campaigns/`."""
 
     name: Name

@@ -7,10 +7,12 @@ import pytest
 
 from api.desk import Seat, desk_options, wrote
 from api.running import CODEC, Running, first, order, token, viewed, wait_until
+from pipeline.core.do import DoChatPrompt
 from pipeline.core.effects import ChatPrompt
 from pipeline.core.events import VERIFIED, Chat
 from pipeline.core.presence import AgentsChanged
-from pipeline.core.rules import Campaign, DoChatPrompt, WhenHesitating
+from pipeline.core.rules import Campaign
+from pipeline.core.when import WhenHesitating
 
 HELP = Campaign(name="help", when=WhenHesitating(), do=DoChatPrompt(text="Help?"))
 

@@ -9,8 +9,10 @@ from api.running import CODEC, Running, viewed
 from pipeline.api.explaining import decisions_view, in_words
 from pipeline.api.specimens import AT, CUSTOMER
 from pipeline.api.words import REASONS
+from pipeline.core.do import DoChatPrompt
 from pipeline.core.presence import AgentsChanged
-from pipeline.core.rules import Campaign, DoChatPrompt, WhenHesitating
+from pipeline.core.rules import Campaign
+from pipeline.core.when import WhenHesitating
 
 HELP = Campaign(name="help", when=WhenHesitating(), do=DoChatPrompt(text="Help?"))
 CORE = Path(__file__).parents[2] / "pipeline" / "core" / "customer"

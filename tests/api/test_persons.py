@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from api.running import EVENTS, SERVER_KEY, WRITE_KEY, Running, now_ms, wait_until
+from pipeline.core.do import DoVoucher
 from pipeline.core.events import SERVER, Clickstream, Customer, Purchase
-from pipeline.core.rules import Campaign, DoVoucher, WhenRegular
+from pipeline.core.rules import Campaign
+from pipeline.core.when import WhenRegular
 
 THANKS = Campaign(name="thanks", when=WhenRegular(every_orders=1), do=DoVoucher(discount_percent=10))
 EMAIL = "ada@example.com"

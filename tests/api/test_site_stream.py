@@ -19,8 +19,10 @@ from api.running import (
     wait_until,
 )
 from pipeline.api.hub import MAX_WAITING
+from pipeline.core.do import DoChatPrompt, DoVoucher
 from pipeline.core.events import EffectDelivered
-from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, WhenHesitating, WhenRegular
+from pipeline.core.rules import Campaign
+from pipeline.core.when import WhenHesitating, WhenRegular
 
 THANKS = Campaign(name="thanks", when=WhenRegular(every_orders=2), do=DoVoucher(discount_percent=10))
 HELP = Campaign(name="help", when=WhenHesitating(), do=DoChatPrompt(text="Help?"))

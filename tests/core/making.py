@@ -8,6 +8,7 @@ from pipeline.core.customer.activity import Activity, CartLine, View
 from pipeline.core.customer.notes import Candidate
 from pipeline.core.customer.profile import Profile
 from pipeline.core.customer.purchases import Order, Purchases
+from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
 from pipeline.core.events import (
     SERVER,
     Chat,
@@ -18,19 +19,8 @@ from pipeline.core.events import (
     Purchase,
 )
 from pipeline.core.lapse_model import observe
-from pipeline.core.rules import (
-    Campaign,
-    Contact,
-    DoChatPrompt,
-    DoMessage,
-    DoTask,
-    DoVoucher,
-    Rules,
-    WhenHesitating,
-    WhenLapsed,
-    WhenRegular,
-    live,
-)
+from pipeline.core.rules import Campaign, Contact, Rules, live
+from pipeline.core.when import WhenHesitating, WhenLapsed, WhenRegular
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

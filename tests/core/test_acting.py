@@ -8,10 +8,12 @@ from core.making import CALL, DAY, NEWS, PROMPT, T0, WIN_BACK, but, buyer, candi
 from pipeline.core.customer import decisions
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.notes import Granted
+from pipeline.core.do import DoMessage, DoTask
 from pipeline.core.effects import Decision, Message, Task
 from pipeline.core.events import BROWSER, TimerDue
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import Contact, DoMessage, DoTask, WhenCartAbandoned, WhenHesitating, WhenInterested
+from pipeline.core.rules import Contact
+from pipeline.core.when import WhenCartAbandoned, WhenHesitating, WhenInterested
 
 
 def decided(campaign, note, event=None, **said):

@@ -12,9 +12,9 @@ from core.making import WIN_BACK, but, buyer, candidate, rules
 from pipeline.core import subjects, voucher
 from pipeline.core.customer import vouchers
 from pipeline.core.customer.notes import Granted
+from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Send
 from pipeline.core.events import RedemptionRequested, TimerDue, VoucherIssued
-from pipeline.core.rules import DoVoucher
 
 STORIES = Path(stories.__file__).parent
 

@@ -25,7 +25,7 @@ from pipeline.core.customer.activity import View
 from pipeline.core.customer.chat import Chatting
 from pipeline.core.customer.vouchers import Held, Vouchers
 from pipeline.core.events import Customer, RulesChanged, TimerDue
-from pipeline.core.rules import WhenHesitating
+from pipeline.core.when import WhenHesitating
 
 RULES = rules(PROMPT, WIN_BACK)
 NEW_RULES = RulesChanged(campaigns_version=2, model_version=0)

@@ -24,10 +24,11 @@ from pipeline.core.customer import decisions
 from pipeline.core.customer.identity import CLAIM_OPEN_MS, Browser, Identity
 from pipeline.core.customer.notes import Granted, LapseDisproved, OccasionGone
 from pipeline.core.customer.pending import MAX_ASKED
+from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Decision, Send, Voucher
 from pipeline.core.events import SERVER, BudgetAnswered, BudgetRequested, BudgetSettled, TimerDue, VoucherIssued
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import Budget, Condition, DoVoucher
+from pipeline.core.rules import Budget, Condition
 
 BUDGET = Budget(vouchers=1000)
 LIMITED = but(WIN_BACK, budget=BUDGET)

@@ -32,7 +32,8 @@ from pipeline.core.customer.vouchers import Held, Vouchers
 from pipeline.core.effects import ChatPrompt, Decision
 from pipeline.core.events import BROWSER, SERVER, RulesChanged, TimerDue
 from pipeline.core.identifiers import effect_id, stable_percent
-from pipeline.core.rules import Condition, Contact, WhenHesitating, live
+from pipeline.core.rules import Condition, Contact, live
+from pipeline.core.when import WhenHesitating
 
 RULES = rules(WIN_BACK, THANKS, PROMPT)
 TIMER = TimerDue(T0)

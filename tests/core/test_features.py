@@ -5,6 +5,7 @@ import pytest
 from core.occurrences import START, at, chat, click, lived, order, says
 from pipeline.core.customer import FEATURES
 from pipeline.core.customer.notes import LapseDisproved, LapseFired, OccasionGone, OrderCancelled, Ordered
+from pipeline.core.do import DoChatPrompt, DoVoucher
 from pipeline.core.events import (
     EffectDelivered,
     HandedOver,
@@ -14,7 +15,8 @@ from pipeline.core.events import (
     TimerDue,
     VoucherRedeemed,
 )
-from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, Rules, WhenHesitating, WhenLapsed, WhenRegular
+from pipeline.core.rules import Campaign, Rules
+from pipeline.core.when import WhenHesitating, WhenLapsed, WhenRegular
 
 RULES = Rules(
     campaigns=(

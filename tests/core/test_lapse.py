@@ -12,7 +12,7 @@ from pipeline.core.customer.lapse import SHOP_HORIZON_DAYS, SHOP_THRESHOLD, Laps
 from pipeline.core.customer.notes import Candidate, LapseDisproved, LapseFired, OccasionGone, OrderCancelled, Ordered
 from pipeline.core.events import RulesChanged, TimerDue
 from pipeline.core.lapse_model import LapseModel, lapses_at, p_buys
-from pipeline.core.rules import WhenLapsed
+from pipeline.core.when import WhenLapsed
 
 RULES = rules(WIN_BACK, THANKS)
 NEW_RULES = RulesChanged(campaigns_version=2, model_version=0)

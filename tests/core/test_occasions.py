@@ -14,7 +14,7 @@ from pipeline.core.customer.lifecycle import Lifecycle
 from pipeline.core.customer.notes import Candidate, OccasionGone, OrderCancelled, Ordered
 from pipeline.core.customer.occasions import Occasions
 from pipeline.core.events import BROWSER, SERVER, Customer, Purchase, RulesChanged, TimerDue
-from pipeline.core.rules import (
+from pipeline.core.when import (
     WhenCartAbandoned,
     WhenDate,
     WhenInterested,

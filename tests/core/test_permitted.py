@@ -14,10 +14,12 @@ from pipeline.core.customer.activity import Activity, CartLine
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.contacts import Contacts
 from pipeline.core.customer.decisions import Decisions
+from pipeline.core.do import DoMessage
 from pipeline.core.effects import Decision, Message
 from pipeline.core.events import BudgetAnswered, RulesChanged, TimerDue
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import Budget, Contact, DoMessage, Policy, Rules, WhenCartAbandoned, live
+from pipeline.core.rules import Budget, Contact, Policy, Rules, live
+from pipeline.core.when import WhenCartAbandoned
 
 DAY = 86_400_000
 HOUR = DAY // 24

@@ -7,7 +7,7 @@ import pytest
 from core.making import DAY, T0, THANKS, WIN_BACK, but, buyer, click, order, rules
 from pipeline.core.customer import regulars
 from pipeline.core.customer.notes import OccasionGone, OrderCancelled, Ordered
-from pipeline.core.rules import WhenRegular
+from pipeline.core.when import WhenRegular
 
 FIFTHS = but(THANKS, name="fifths", when=WhenRegular(every_orders=5))
 

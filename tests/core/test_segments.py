@@ -12,7 +12,8 @@ from pipeline.core.customer.notes import Candidate
 from pipeline.core.customer.segments import Segments
 from pipeline.core.effects import Decision
 from pipeline.core.events import Clickstream, RulesChanged, TimerDue
-from pipeline.core.rules import Condition, Rules, Segment, WhenSegmentEntered, WhenSegmentLeft
+from pipeline.core.rules import Condition, Rules, Segment
+from pipeline.core.when import WhenSegmentEntered, WhenSegmentLeft
 
 U = "u:ann"
 

@@ -25,6 +25,7 @@ from pipeline.core import customer
 from pipeline.core.customer import vouchers
 from pipeline.core.customer.notes import Granted, LapseDisproved, LapseFired, Ordered
 from pipeline.core.customer.vouchers import MAX_CLOSED, MAX_FORMER, Held, Vouchers
+from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Send, Voucher, VoucherRevoked
 from pipeline.core.events import (
     Product,
@@ -36,7 +37,6 @@ from pipeline.core.events import (
     VoucherWithdrawn,
 )
 from pipeline.core.identifiers import effect_id, voucher_code
-from pipeline.core.rules import DoVoucher
 
 RULES = rules(WIN_BACK, PROMPT)
 ID = effect_id("win-back", "u:ann", "o1")

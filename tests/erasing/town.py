@@ -16,6 +16,7 @@ from pipeline.backends.contract import Backend, NewRecord
 from pipeline.backends.reading import blocks
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
+from pipeline.core.do import DoVoucher
 from pipeline.core.events import (
     BROWSER,
     SERVER,
@@ -28,7 +29,8 @@ from pipeline.core.events import (
     Purchase,
     Trust,
 )
-from pipeline.core.rules import Budget, Campaign, DoVoucher, WhenRegular
+from pipeline.core.rules import Budget, Campaign
+from pipeline.core.when import WhenRegular
 from pipeline.processors.measures import Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
 

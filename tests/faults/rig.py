@@ -26,9 +26,11 @@ from pipeline.backends.contract import LogRecord, NewRecord, Reader, Store, Work
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.backends.reading import blocks
 from pipeline.codec import Codec
+from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Voucher
 from pipeline.core.events import SERVER, CampaignsChanged, Purchase
-from pipeline.core.rules import Campaign, DoVoucher, WhenRegular
+from pipeline.core.rules import Campaign
+from pipeline.core.when import WhenRegular
 from pipeline.observe import WorkerMeasures
 from pipeline.processors.committing import InThread
 from pipeline.processors.measures import Measures, Unmeasured

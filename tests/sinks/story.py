@@ -14,9 +14,11 @@ from pipeline.backends.contract import NewRecord
 from pipeline.backends.sqlite import Embedded
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
+from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Decision
 from pipeline.core.events import SERVER, CampaignsChanged, ConsentChange, Customer, Event, Purchase, Tick
-from pipeline.core.rules import Campaign, Contact, DoVoucher, WhenRegular
+from pipeline.core.rules import Campaign, Contact
+from pipeline.core.when import WhenRegular
 from pipeline.processors.measures import Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.sinks.permission import Permission

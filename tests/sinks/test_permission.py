@@ -13,9 +13,11 @@ from pipeline.core.customer.consent import Consent
 from pipeline.core.customer.consent import Permission as Word
 from pipeline.core.customer.identity import Identity
 from pipeline.core.customer.profile import Profile
+from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Task
 from pipeline.core.partition import ActiveRules
-from pipeline.core.rules import Campaign, Contact, DoVoucher, WhenLapsed
+from pipeline.core.rules import Campaign, Contact
+from pipeline.core.when import WhenLapsed
 from pipeline.sinks.choosing import NotPermittedError, NotYetError
 from pipeline.sinks.permission import Permission
 from sinks.world import NOW, mail, message

@@ -5,10 +5,12 @@ from random import Random
 import pytest
 
 from pipeline.core.customer.profile import Profile
+from pipeline.core.do import DoChatPrompt, DoVoucher
 from pipeline.core.effects import ChatPrompt, Voucher
 from pipeline.core.events import BROWSER, SERVER, VERIFIED, Clickstream, Customer, Input, Purchase, Trust
 from pipeline.core.identifiers import customer_key
-from pipeline.core.rules import Campaign, DoChatPrompt, DoVoucher, Rules, WhenHesitating, WhenRegular, live
+from pipeline.core.rules import Campaign, Rules, live
+from pipeline.core.when import WhenHesitating, WhenRegular
 from stories.little_log import LittleLog
 
 START = 1_767_268_800_000

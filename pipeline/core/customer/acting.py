@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.core.customer.notes import Candidate, Fact, facts_json
+from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
 from pipeline.core.effects import NEXT_VISIT, ChatPrompt, Message, Output, Task
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import Campaign, DoChatPrompt, DoMessage, DoTask, DoVoucher
+from pipeline.core.rules import Campaign
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile

@@ -25,7 +25,8 @@ from pipeline.core.events import (
     TimerDue,
 )
 from pipeline.core.limits import MAX_TEXT_CHARACTERS
-from pipeline.core.rules import Campaign, Rules, WhenHesitating
+from pipeline.core.rules import Campaign, Rules
+from pipeline.core.when import WhenHesitating
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile

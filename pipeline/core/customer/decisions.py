@@ -23,15 +23,11 @@ from pipeline.core.customer.pending import (
     unwanted,
     waiting,
 )
+from pipeline.core.do import DoChatPrompt, DoVoucher
 from pipeline.core.effects import Decision, Output
 from pipeline.core.events import BudgetAnswered, HandedOver, RulesChanged, Stimulus, TimerDue
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import (
-    Campaign,
-    DoChatPrompt,
-    DoVoucher,
-    Rules,
-)
+from pipeline.core.rules import Campaign, Rules
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile

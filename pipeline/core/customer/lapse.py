@@ -24,7 +24,8 @@ from pipeline.core.customer.notes import (
 from pipeline.core.effects import Output
 from pipeline.core.events import HandedOver, Purchase, RulesChanged, Stimulus, TimerDue
 from pipeline.core.lapse_model import LapseReason, PurchaseHistory, explain, lapses_at, p_buys
-from pipeline.core.rules import Rules, WhenLapsed
+from pipeline.core.rules import Rules
+from pipeline.core.when import WhenLapsed
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile

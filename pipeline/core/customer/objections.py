@@ -12,18 +12,11 @@ from pipeline.core import zones
 from pipeline.core.customer import acting, permitted
 from pipeline.core.customer.conditions import found, holds
 from pipeline.core.customer.notes import Fact
+from pipeline.core.do import DoChatPrompt, DoVoucher
 from pipeline.core.events import Stimulus, Tracked
 from pipeline.core.identifiers import stable_percent
-from pipeline.core.rules import (
-    Campaign,
-    DoChatPrompt,
-    DoVoucher,
-    Rules,
-    WhenCartAbandoned,
-    WhenHesitating,
-    WhenInterested,
-    WhenLapsed,
-)
+from pipeline.core.rules import Campaign, Rules
+from pipeline.core.when import WhenCartAbandoned, WhenHesitating, WhenInterested, WhenLapsed
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile

@@ -27,9 +27,8 @@ from pipeline.core.events import (
     TimerDue,
 )
 from pipeline.core.limits import MAX_TEXT_CHARACTERS
-from pipeline.core.rules import (
-    Campaign,
-    Rules,
+from pipeline.core.rules import Campaign, Rules
+from pipeline.core.when import (
     WhenCartAbandoned,
     WhenDate,
     WhenInterested,

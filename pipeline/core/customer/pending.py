@@ -10,10 +10,11 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core.customer.notes import Candidate
+from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Send
 from pipeline.core.events import BudgetAnswered, BudgetRequested, BudgetSettled
 from pipeline.core.identifiers import budget_key, effect_id
-from pipeline.core.rules import Campaign, DoVoucher
+from pipeline.core.rules import Campaign
 
 MAX_ASKED = 16
 """Answers of one campaign's budget that a customer waits for at once."""

@@ -12,7 +12,8 @@ import msgspec
 
 from pipeline.core import zones
 from pipeline.core.customer.notes import Fact
-from pipeline.core.rules import Campaign, DoChatPrompt, DoTask, DoVoucher, Policy
+from pipeline.core.do import DoChatPrompt, DoTask, DoVoucher
+from pipeline.core.rules import Campaign, Policy
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -10,7 +10,8 @@ from pipeline.core.customer.conditions import most_bought
 from pipeline.core.customer.notes import Candidate, Note, OccasionGone, OrderCancelled, Ordered, facts_json
 from pipeline.core.effects import Output
 from pipeline.core.events import Stimulus
-from pipeline.core.rules import Rules, WhenRegular
+from pipeline.core.rules import Rules
+from pipeline.core.when import WhenRegular
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile

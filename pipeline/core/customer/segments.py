@@ -14,7 +14,8 @@ from pipeline.core.customer.notes import Candidate, Note, facts_json
 from pipeline.core.effects import Decision, Output
 from pipeline.core.events import TRACKED, Clickstream, HandedOver, RulesChanged, Stimulus, TimerDue
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import Condition, Rules, Segment, WhenSegmentEntered, WhenSegmentLeft
+from pipeline.core.rules import Condition, Rules, Segment
+from pipeline.core.when import WhenSegmentEntered, WhenSegmentLeft
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile

@@ -11,6 +11,7 @@ import msgspec
 
 from pipeline.core.customer.conditions import main_currency, most_bought
 from pipeline.core.customer.notes import Granted, LapseDisproved, Note, OccasionGone, OrderCancelled, Ordered
+from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Output, Send, Voucher, VoucherRevoked
 from pipeline.core.events import (
     EffectDelivered,
@@ -24,7 +25,7 @@ from pipeline.core.events import (
     VoucherWithdrawn,
 )
 from pipeline.core.identifiers import effect_id, normalised_code, voucher_code, voucher_key
-from pipeline.core.rules import Campaign, DoVoucher, Rules
+from pipeline.core.rules import Campaign, Rules
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
