@@ -19,6 +19,8 @@ from pipeline.processors.stepping import PartitionRun
 
 Job = Callable[[], int]
 """Publishes and stores one batch; epoch ms when that was done. Raises what log and store raise."""
+OVERLAPS_FROM = 200
+"""A batch of so many records takes about as long to step as to publish and to store."""
 Rewriting = tuple[Rewrite, Callable[[LogRecord], tuple[bytes, bytes] | None]]
 
 
@@ -58,8 +60,8 @@ def stepped(
 class Committing(Protocol):
     """Does one job at a time."""
 
-    overlaps: bool
-    """Whether the worker may step the next batch before it asks how the job ended."""
+    def overlaps(self, records: int) -> bool:
+        """Whether the worker may step the next batch before it asks how the one of so many records ended."""
 
     def submit(self, job: Job) -> None:
         """Take the job over; the one before has ended."""
@@ -78,8 +80,12 @@ class InTurn:
     """The worker does it itself, when it asks; `overlaps`, for simulations: it may step the next batch first."""
 
     def __init__(self, *, overlaps: bool = False) -> None:
-        self.overlaps = overlaps
+        self._overlaps = overlaps
         self._job: Job | None = None
+
+    def overlaps(self, records: int) -> bool:  # noqa: ARG002
+        """As was said."""
+        return self._overlaps
 
     def submit(self, job: Job) -> None:
         """Keep it."""
@@ -101,11 +107,15 @@ class InTurn:
 class InThread:
     """A thread does it at once: the worker need not wait for brokers and store."""
 
-    overlaps = True
-
-    def __init__(self) -> None:
+    def __init__(self, overlaps_from: int = OVERLAPS_FROM) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rapport-commit")
+        self._overlaps_from = overlaps_from
         self._job: Future[int] | None = None
+
+    def overlaps(self, records: int) -> bool:
+        """Where many come. Where few do, what arrives during a commit goes with the next batch: to begin that with
+        the first of them would have all others wait for one commit more."""
+        return records >= self._overlaps_from
 
     def submit(self, job: Job) -> None:
         """Begin it."""

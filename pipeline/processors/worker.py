@@ -246,7 +246,7 @@ class Worker:
             if run.stirred:
                 self._heard[number] = now
         self._committing.submit(partial(self._commit, self._under_way))
-        if not self._committing.overlaps or any(run.erasures.pending() for run in runs.values()):
+        if not self._committing.overlaps(len(polled.records)) or any(run.erasures.pending() for run in runs.values()):
             self._settle()
         for run in runs.values():
             run.erasures.committed()

@@ -128,7 +128,7 @@ class Rig:
             lambda: time.time_ns() // 1_000_000,
             measures or self._measures,
             backend.log_identity,
-            committing=InThread(),
+            committing=InThread(overlaps_from=0),
         )
 
     @contextmanager

@@ -23,6 +23,7 @@ from pipeline.settings import load
 
 TESTS = Path(__file__).resolve().parents[1]
 RAPPORT = (str(Path(sys.executable).with_name("rapport")),)
+AHEAD = ("env", f"PYTHONPATH={TESTS}", sys.executable, "-m", "proof.ahead")
 WORKERS, COLLECTORS = 3, 2
 CODE_SECRET = "the code secret of the proof"
 WRITE_KEY, SERVER_KEY = "wk_proof", "sk_proof"
@@ -132,14 +133,14 @@ class Role(ServerProcess):
 
 
 class Stage:
-    """Everything that runs. `worker_command` in the place of `rapport` starts workers that are broken on purpose or
-    stop where they are told to (`proof.worker`)."""
+    """Everything that runs. `worker_command` starts workers that are broken on purpose or stop where they are told to
+    (`proof.worker`); without it the first is as it is shipped, and the others step ahead (`proof.ahead`)."""
 
     def __init__(
         self,
         folder: Path,
         *,
-        worker_command: Sequence[str] = RAPPORT,
+        worker_command: Sequence[str] = (),
         workers: int = WORKERS,
         collectors: int = COLLECTORS,
         cached_subjects: int = 50_000,
@@ -168,9 +169,12 @@ class Stage:
             "cached_subjects": cached_subjects,
         }
         self.ports = [free_port() for _ in range(collectors)]
-        work = [*worker_command, "work", "--metrics-port", "0"]
-        self.workers = [self._role(f"worker-{n}", work) for n in range(1, workers + 1)]
-        self.extra = self._role("worker-extra", work)
+        work = ["work", "--metrics-port", "0"]
+        first, others = worker_command or RAPPORT, worker_command or AHEAD
+        self.workers = [
+            self._role(f"worker-{n}", [*(first if n == 1 else others), *work]) for n in range(1, workers + 1)
+        ]
+        self.extra = self._role("worker-extra", [*others, *work])
         self.collectors = [
             self._role(f"collector-{n}", [*RAPPORT, "collect", "--metrics-port", str(port)])
             for n, port in enumerate(self.ports, 1)

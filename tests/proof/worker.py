@@ -27,6 +27,7 @@ from pipeline.backends.kafka_redis.log import KafkaWorkerLog
 from pipeline.backends.kafka_redis.transactions import Transactions
 from pipeline.processors import worker as worker_module
 from pipeline.processors.loading import FencedLoad
+from proof.ahead import always_ahead
 
 POLLED = "polled"
 """A batch was polled; nothing is loaded."""
@@ -155,6 +156,7 @@ def without_transaction(stops: Stops) -> None:
 if __name__ == "__main__":
     halting = Stops(Path(os.environ["PROOF_STOPS"]))
     halt(halting)
+    always_ahead()
     guard = os.environ.get("PROOF_WITHOUT", "")
     if guard == "fence":
         without_fence()
