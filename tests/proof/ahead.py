@@ -9,7 +9,11 @@ from pipeline.processors.committing import InThread
 
 def always_ahead() -> None:
     """After however small a batch."""
-    InThread.overlaps = lambda _self, _records: True  # type: ignore[method-assign]
+
+    def overlaps(self: InThread, records: int) -> bool:  # noqa: ARG001
+        return True
+
+    InThread.overlaps = overlaps  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":
