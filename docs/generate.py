@@ -47,6 +47,7 @@ CAMPAIGN_PARTS = (
     ('[when] kind = "date"', when.WhenDate),
     ('[when] kind = "segment_entered"', when.WhenSegmentEntered),
     ('[when] kind = "segment_left"', when.WhenSegmentLeft),
+    ('[when] kind = "newsletter"', when.WhenNewsletter),
     ("[[if]]", rules.Condition),
     ('[do] kind = "voucher"', do.DoVoucher),
     ('[do] kind = "chat_prompt"', do.DoChatPrompt),

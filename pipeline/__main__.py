@@ -20,6 +20,7 @@ from pipeline.commands import (
     history,
     keeping,
     looking,
+    newsletters,
     people,
     roles,
 )
@@ -76,6 +77,7 @@ app.add_typer(desk.agents_app, name="agents")
 app.add_typer(campaigns.campaigns_app, name="campaigns")
 app.add_typer(dead_letters.dead_letters_app, name="dead-letters")
 app.add_typer(delivering.deliveries_app, name="deliveries")
+app.add_typer(newsletters.newsletter_app, name="newsletter")
 
 
 def _version(asked: bool) -> None:

@@ -11,6 +11,7 @@ from pipeline.core.when import (
     WhenHesitating,
     WhenInterested,
     WhenLapsed,
+    WhenNewsletter,
     WhenNthOrder,
     WhenRegular,
     WhenScheduled,
@@ -57,6 +58,8 @@ def _when_in_words(when: Kind) -> str:
             return f"a customer comes into the segment {segment}"
         case WhenSegmentLeft(segment=segment):
             return f"a customer drops out of the segment {segment}"
+        case WhenNewsletter(segment=segment):
+            return f"an edition is sent to {f'those in the segment {segment}' if segment else 'everybody known'}"
         case WhenDate(trait=trait, days_before=days, at=at):
             return f"it is {days} days before their {trait}, {at}" if days else f"it is their {trait}, {at}"
 

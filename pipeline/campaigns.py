@@ -26,6 +26,7 @@ from pipeline.core.when import (
     WhenHesitating,
     WhenInterested,
     WhenLapsed,
+    WhenNewsletter,
     WhenNthOrder,
     WhenRegular,
     WhenScheduled,
@@ -49,6 +50,7 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
         "date": WhenDate,
         "segment_entered": WhenSegmentEntered,
         "segment_left": WhenSegmentLeft,
+        "newsletter": WhenNewsletter,
     },
     "do": {"voucher": DoVoucher, "chat_prompt": DoChatPrompt, "message": DoMessage, "task": DoTask},
 }
@@ -60,6 +62,7 @@ CHANNELS = ("email", "push", "site", "sms", "phone", "post")
 PURPOSES = ("marketing", "service", "profiling")
 PATTERNS = {
     "^[a-z0-9][a-z0-9-]{0,63}$": "small letters, digits and hyphens, at most 64",
+    "^([a-z0-9][a-z0-9-]{0,63})?$": "small letters, digits and hyphens, at most 64",
     "^([01][0-9]|2[0-3]):[0-5][0-9]$": 'a time of the day such as "21:00"',
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}$": 'a day such as "2026-12-31"',
     "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$": 'a day such as "2026-12-31"',

@@ -23,6 +23,7 @@ from pipeline.core import effects, events
 from pipeline.core.deliveries import Delivery
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event
+from pipeline.core.newsletter import NewsletterOrdered
 from pipeline.core.presence import AgentsChanged
 from pipeline.evolution import kept_schemas, name_of, reader
 
@@ -50,6 +51,7 @@ CONTROLS: tuple[type, ...] = (
     events.CampaignsChanged,
     events.ModelChanged,
     AgentsChanged,
+    NewsletterOrdered,
     events.Tick,
     events.Continue,
     events.Heartbeat,

@@ -9,7 +9,7 @@ import msgspec
 from pipeline.campaigns import CampaignError
 from pipeline.core.customer import conditions
 from pipeline.core.rules import Campaign, Segment
-from pipeline.core.when import WhenSegmentEntered, WhenSegmentLeft
+from pipeline.core.when import WhenNewsletter, WhenSegmentEntered, WhenSegmentLeft
 
 OWN_FIELD = "segments"
 
@@ -61,7 +61,8 @@ def check(campaigns: Sequence[Campaign], segments: Sequence[Segment]) -> None:
     problems = [
         f"{campaign.name}.toml: there is no segment `{campaign.when.segment}`; valid are: {', '.join(sorted(names))}"
         for campaign in campaigns
-        if isinstance(campaign.when, WhenSegmentEntered | WhenSegmentLeft) and campaign.when.segment not in names
+        if isinstance(campaign.when, WhenSegmentEntered | WhenSegmentLeft | WhenNewsletter)
+        and campaign.when.segment not in ("", *names)
     ]
     if problems:
         raise CampaignError(problems)

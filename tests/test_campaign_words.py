@@ -11,6 +11,7 @@ from pipeline.core.when import (
     WhenHesitating,
     WhenInterested,
     WhenLapsed,
+    WhenNewsletter,
     WhenNthOrder,
     WhenRegular,
     WhenScheduled,
@@ -24,6 +25,23 @@ from pipeline.core.when import (
 @pytest.mark.parametrize(
     ("campaign", "words"),
     [
+        (
+            Campaign(
+                name="x", when=WhenNewsletter(), do=DoMessage(template="news"), contact=Contact(channels=("email",))
+            ),
+            "x (live): when an edition is sent to everybody known, send them the message news by email, as far as "
+            "they permit marketing.",
+        ),
+        (
+            Campaign(
+                name="x",
+                when=WhenNewsletter(segment="club"),
+                do=DoMessage(template="news"),
+                contact=Contact(channels=("email",)),
+            ),
+            "x (live): when an edition is sent to those in the segment club, send them the message news by email, as "
+            "far as they permit marketing.",
+        ),
         (
             Campaign(
                 name="x",

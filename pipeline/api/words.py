@@ -32,6 +32,7 @@ REASONS = {
     "customer_limit": "they were given it as often as one customer may be",
     "budget_spent": "the campaign's budget is spent",
     "budget_busy": "the campaign's budget has too much to answer at once",
+    "newsletter_stopped": "the newsletter was stopped",
     "not_in_force": "the campaign is not in force any more",
 }
 FACTS = {

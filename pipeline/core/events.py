@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from pipeline.core.newsletter import NewsletterDue, NewsletterOrdered
 from pipeline.core.presence import AgentsChanged
 
 if TYPE_CHECKING:
@@ -355,7 +356,7 @@ OfBrowsers = ProfileClaimed | ProfileHandedOver | EventForwarded
 Internal = OfBrowsers | OfVouchers | OfBudgets | EffectDelivered | ErasureRequested
 """What one subject (or a role) tells another; no client can write these."""
 
-Changed = CampaignsChanged | ModelChanged | AgentsChanged
+Changed = CampaignsChanged | ModelChanged | AgentsChanged | NewsletterOrdered
 Control = Changed | Tick | Continue | Heartbeat | ImportStarted | ImportEnded | RecordErased
 """What concerns a whole partition; their key is empty."""
 
@@ -394,6 +395,6 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     """The browser's profile; None unless the outcome is `HANDED_OVER`."""
 
 
-Stimulus = Input | Internal | TimerDue | RulesChanged | Forwarded | HandedOver
+Stimulus = Input | Internal | TimerDue | RulesChanged | NewsletterDue | Forwarded | HandedOver
 """What a subject is stepped with. A feature sees the event inside a `Forwarded`, with the weaker trust, and never
 the `Forwarded`, `EventForwarded` or `ProfileHandedOver` itself: the customer's loop opens them."""

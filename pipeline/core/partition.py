@@ -30,6 +30,7 @@ from pipeline.core.events import (
     Tick,
 )
 from pipeline.core.lapse_model import LapseModel
+from pipeline.core.newsletter import Editions, NewsletterOrdered, Walk, ordered, stopped
 from pipeline.core.presence import AgentsChanged, Presence, heard
 from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live
 
@@ -55,7 +56,7 @@ STAMPED = (
 )
 """Records whose `received_at` a role stamped by its own clock: only these move the partition's."""
 _IS_STAMPED = frozenset(STAMPED)
-_SPECIAL = frozenset({Heartbeat, ImportStarted, ImportEnded, CampaignsChanged, ModelChanged})
+_SPECIAL = frozenset({Heartbeat, ImportStarted, ImportEnded, CampaignsChanged, ModelChanged, NewsletterOrdered})
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
 _segments = msgspec.json.Decoder(tuple[Segment, ...])
 _policy = msgspec.json.Decoder(Policy)
@@ -86,6 +87,8 @@ class PartitionState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the keys of the erased are hashed with; b"" while nobody was erased here."""
     stands_at_history: bool = False
     """The clock stands where an import ended: nothing live has moved it since."""
+    walks: tuple[Walk, ...] = ()
+    """Newsletters on their way, and the last ones that were."""
 
 
 class ActiveRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -99,6 +102,8 @@ class ActiveRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     policy: bytes = b""
     """b"": none was published."""
     segments: bytes = b"[]"
+    stopped: Editions = ()
+    """Newsletters that were stopped, the last ones."""
 
 
 def advance(state: PartitionState, event: Event) -> PartitionState:
@@ -118,6 +123,8 @@ def _turned(state: PartitionState, event: Event) -> PartitionState:
     match event:
         case Heartbeat():
             return msgspec.structs.replace(state, heartbeat_at=event.received_at, heartbeats=state.heartbeats + 1)
+        case NewsletterOrdered():
+            return msgspec.structs.replace(state, walks=ordered(state.walks, event, state.clock))
         case ImportStarted():
             return msgspec.structs.replace(state, import_id=event.import_id, import_clock=event.first_at)
         case ImportEnded() if state.import_id not in ("", event.import_id):
@@ -178,6 +185,8 @@ def activate(active: ActiveRules, event: Changed) -> ActiveRules:
     """The rules in force after a change; a version that is not newer changes nothing."""
     if isinstance(event, AgentsChanged):
         return msgspec.structs.replace(active, presence=heard(active.presence, event))
+    if isinstance(event, NewsletterOrdered):
+        return msgspec.structs.replace(active, stopped=stopped(active.stopped, event))
     if isinstance(event, CampaignsChanged):
         if event.version <= active.campaigns_version:
             return active
@@ -205,4 +214,5 @@ def rules_of(active: ActiveRules, code_secret: bytes, *, redeemable: bool) -> Ru
         code_secret=code_secret,
         redeemable=redeemable,
         presence=active.presence,
+        stopped=frozenset(active.stopped),
     )

@@ -129,6 +129,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     redeemable: bool = True
     """False while the public demo secret mints the codes."""
     presence: Presence = Presence()
+    stopped: frozenset[tuple[str, str]] = frozenset()
+    """Campaign and edition of newsletters that nobody is to be sent any more."""
     cart_idle_ms: tuple[int, ...] = ()
     """After how long a silence campaigns find a cart idle, the shortest first; filled in here."""
     by_kind: dict[type, list[tuple[Campaign, Any]]] = {}

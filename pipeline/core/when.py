@@ -91,6 +91,13 @@ class WhenSegmentLeft(Part, frozen=True, kw_only=True, tag_field="kind", tag="se
     segment: Name
 
 
+class WhenNewsletter(Part, frozen=True, kw_only=True, tag_field="kind", tag="newsletter"):
+    """Somebody sends an edition (`rapport newsletter send`): to every known person of whom the conditions hold."""
+
+    segment: Annotated[str, msgspec.Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,63})?$")] = ""
+    """Only to those in this segment; "" to all."""
+
+
 Kind = (
     WhenLapsed
     | WhenRegular
@@ -104,4 +111,5 @@ Kind = (
     | WhenDate
     | WhenSegmentEntered
     | WhenSegmentLeft
+    | WhenNewsletter
 )

@@ -13,7 +13,7 @@ import msgspec
 
 from pipeline.backends.contract import Change, Loaded, LogRecord
 from pipeline.codec import Codec, Undecodable
-from pipeline.core import erasure, subjects
+from pipeline.core import erasure, subjects, sweeps
 from pipeline.core import partition as law
 from pipeline.core.effects import Output
 from pipeline.core.erasure import Tombstone
@@ -30,8 +30,10 @@ from pipeline.core.events import (
     Stimulus,
     TimerDue,
 )
+from pipeline.core.newsletter import NewsletterDue
 from pipeline.core.partition import ActiveRules, PartitionState
 from pipeline.core.rules import Rules
+from pipeline.core.sweeps import Sweep
 from pipeline.processors.decoding import decoded, stimulus_of
 from pipeline.processors.erasing import Erasures
 from pipeline.processors.footprint import Footprint
@@ -162,7 +164,8 @@ class PartitionRun:
 
     def more_to_do(self) -> bool:
         """Whether a sweep or due timers wait for a record; also of one that was just recovered."""
-        return self.state.sweep_after is not None or self.timers.waiting(law.timers_until(self.state))
+        is_sweeping = sweeps.under_way(self.state, self._rules) is not None
+        return is_sweeping or self.timers.waiting(law.timers_until(self.state))
 
     def change(self) -> Change:
         """What the batch changed, for step 6 of the contract."""
@@ -328,7 +331,7 @@ class PartitionRun:
             self._dirty[key] = 0
             self._moved.add(key)
             self.timers.set(key, 0)
-        is_of_record = not isinstance(stimulus, TimerDue | RulesChanged)
+        is_of_record = not isinstance(stimulus, TimerDue | RulesChanged | NewsletterDue)
         self._set_aside(record, reason, outbox, *(() if is_of_record else (what, key)))
 
     def _fire_timers(self, cause: Cause, load: Load, outbox: Outbox) -> None:
@@ -371,25 +374,25 @@ class PartitionRun:
                 outbox.put((listed,), cause, self.published, self.messages_below)
         elif isinstance(event, Continue):
             self.continuing = False
-            if self.state.sweep_after is not None:
-                self._sweep(self.state.sweep_after, cause, load, outbox)
+            sweep = sweeps.under_way(self.state, self._rules)
+            if sweep is not None:
+                self._sweep(sweep, cause, load, outbox)
 
-    def _sweep(self, after: str, cause: Cause, load: Load, outbox: Outbox) -> None:
-        """Show the next customers the rules that changed. New subjects of this very batch and the one under way are
-        among them and those they forgot are not, so that the pages are the same however the log is cut."""
+    def _sweep(self, sweep: Sweep, cause: Cause, load: Load, outbox: Outbox) -> None:
+        """Show the next customers what is under way. New subjects of this very batch and the one under way are among
+        them and those they forgot are not, so that the pages are the same however the log is cut."""
+        after = sweep.after
         unstored = self._under_way | self._dirty
         changed_here = [key for key in unstored if key > after and key.startswith(("a:", "u:"))]
         forgotten = {key for key in changed_here if self._subjects[key] is None}
         stored = load([], sweep_after=after, sweep_limit=law.SWEEP_PER_RECORD + len(forgotten)).swept
         page = sorted({*stored, *changed_here} - forgotten)[: law.SWEEP_PER_RECORD]
         self._fetch(page, load)
-        changed = RulesChanged(self._active.campaigns_version, self._active.model_version)
         for key in page:
             state = self._subjects[key]
             if state is not None:
-                self._step(key, changed, max(cause.now, state.now), cause, outbox)
-        done = len(page) < law.SWEEP_PER_RECORD
-        self.state = msgspec.structs.replace(self.state, sweep_after=None if done else page[-1])
+                self._step(key, sweep.shows, max(cause.now, state.now), cause, outbox)
+        self.state = sweeps.swept(self.state, sweep, page, [self._subjects[key] for key in page])
 
     def _set_aside(self, record: LogRecord, reason: str, outbox: Outbox, *timer_of: str) -> None:
         letter = dead_letter(record, reason, *timer_of)

@@ -27,6 +27,7 @@ from pipeline.core.customer import (
     identity,
     lapse,
     lifecycle,
+    newsletters,
     occasions,
     pending,
     purchases,
@@ -55,6 +56,7 @@ from pipeline.core.events import (
     Trust,
     VoucherRedeemed,
 )
+from pipeline.core.newsletter import NewsletterDue
 from pipeline.core.requirement import require
 from pipeline.core.rules import Rules
 
@@ -70,6 +72,7 @@ FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
     ("lifecycle", lifecycle.HEARS, lifecycle.step),
     ("", regulars.HEARS, regulars.step),
     ("occasions", occasions.HEARS, occasions.step),
+    ("", newsletters.HEARS, newsletters.step),
     ("chat", chat.HEARS, chat.step),
     ("segments", segments.HEARS, segments.step),
     ("decisions", decisions.HEARS, decisions.step),
@@ -119,6 +122,7 @@ def step(
         profile = Profile(key, now)
     else:
         require(now >= profile.now, "time never goes back: now is the later of the record's and the profile's")
+        before = profile
         profile = replace(profile, now=now)  # a copy of this step's own: it is filled in, not copied once a slice
     if type(event) in _ENVELOPES:
         event = _opened(event)
@@ -134,6 +138,9 @@ def step(
     elif isinstance(event, TimerDue):
         if 0 < expiry.due(profile) <= now:
             return None, []
+    elif isinstance(event, NewsletterDue):
+        if newsletters.concerned(profile, event, now, rules) is None:
+            return before, []
     elif isinstance(event, HandedOver) and event.history is not None:
         force_setattr(profile, "dedup", dedup.merged(profile.dedup, event.history.dedup, now))
     had_owner = bool(profile.identity.owner)

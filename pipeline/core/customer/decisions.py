@@ -27,7 +27,9 @@ from pipeline.core.do import DoChatPrompt, DoVoucher
 from pipeline.core.effects import Decision, Output
 from pipeline.core.events import BudgetAnswered, HandedOver, RulesChanged, Stimulus, TimerDue
 from pipeline.core.identifiers import effect_id
+from pipeline.core.newsletter import REMEMBERED as MAX_EDITIONS
 from pipeline.core.rules import Campaign, Rules
+from pipeline.core.when import WhenNewsletter
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
@@ -201,7 +203,7 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pendi
     if _is_put_off(sitting, campaign, candidate, pending):
         return
     if refusal := objections.holdout(sitting, campaign):
-        _mark_issued(sitting, name, occasion)
+        _mark_issued(sitting, campaign, occasion)
         sitting.answer(name, occasion, "REFUSED", refusal.reason, facts_json(refusal.facts))
         return
     if campaign.state == "shadow":
@@ -247,7 +249,7 @@ def _ask(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
 def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
     channel, closed = acting.way(sitting.profile, campaign)
     candidate = acting.with_way(candidate, channel, closed)
-    _mark_issued(sitting, campaign.name, candidate.occasion)
+    _mark_issued(sitting, campaign, candidate.occasion)
     if permitted.counts(campaign, channel):
         sitting.contacted = permitted.remembered((*sitting.contacted, sitting.now), sitting.now)
     sitting.answer(campaign.name, candidate.occasion, "TAKEN", candidate.reason, candidate.facts)
@@ -255,8 +257,12 @@ def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
     sitting.outputs += acting.effects(campaign, candidate, channel, sitting.profile.key, sitting.now)
 
 
-def _mark_issued(sitting: _Sitting, campaign: str, occasion: str) -> None:
-    sitting.issued[campaign] = {**sitting.issued.get(campaign, {}), occasion: sitting.now}
+def _mark_issued(sitting: _Sitting, campaign: Campaign, occasion: str) -> None:
+    """Of newsletters so many editions as can be on their way: an older one is never sent again (`newsletter`)."""
+    issued = {**sitting.issued.get(campaign.name, {}), occasion: sitting.now}
+    if isinstance(campaign.when, WhenNewsletter) and len(issued) > MAX_EDITIONS:
+        del issued[next(iter(issued))]
+    sitting.issued[campaign.name] = issued
 
 
 def _revoke(sitting: _Sitting, note: LapseDisproved | OccasionGone) -> None:

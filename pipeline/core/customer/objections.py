@@ -43,6 +43,8 @@ class Sitting(Protocol):
 
 def outdated(sitting: Sitting, campaign: Campaign, occasion: str) -> Refusal | None:
     """What came true when it began to wait is so no longer."""
+    if (campaign.name, occasion) in sitting.rules.stopped:
+        return Refusal("newsletter_stopped", {"edition": occasion})
     last_order_id = sitting.profile.purchases.last_order_id
     if isinstance(campaign.when, WhenLapsed) and occasion != last_order_id:
         return Refusal("no_longer_lapsed", {"last_order": last_order_id})
