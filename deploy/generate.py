@@ -32,6 +32,7 @@ ABOUT = {
     "conversations": "What was said in live chats, opened and closed: for desk, page and other chat tools.",
     "messages": "Messages to send. Reserved: no campaign makes them yet.",
     "tasks": "What a person of the shop is to do. Reserved: no campaign makes them yet.",
+    "loyalty": "Every line of a customer's statement of points, and every change of their tier.",
     "deliveries": "The ledger of `rapport deliver`: each step of each delivery. Never read in order to act.",
     "decisions": "Every answer of every campaign, taken or refused, with its reason, when the answer changes.",
     "dead-letters": "What could not be processed: topic, partition, offset, reason and the original bytes.",

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from pipeline import observe, spooling, vitals
 from pipeline.__main__ import app as command_line
 from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, LEDGER, local_ids, schema_text
-from pipeline.core import do, rules, when
+from pipeline.core import do, rules, scheme, when
 from pipeline.core.customer import conditions, lifecycle
 from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF
@@ -48,15 +48,23 @@ CAMPAIGN_PARTS = (
     ('[when] kind = "segment_entered"', when.WhenSegmentEntered),
     ('[when] kind = "segment_left"', when.WhenSegmentLeft),
     ('[when] kind = "newsletter"', when.WhenNewsletter),
+    ('[when] kind = "points_reached"', when.WhenPointsReached),
+    ('[when] kind = "tier_reached"', when.WhenTierReached),
     ("[[if]]", rules.Condition),
     ('[do] kind = "voucher"', do.DoVoucher),
     ('[do] kind = "chat_prompt"', do.DoChatPrompt),
     ('[do] kind = "message"', do.DoMessage),
     ('[do] kind = "task"', do.DoTask),
+    ('[do] kind = "points"', do.DoPoints),
     ("[contact]", rules.Contact),
     ("[budget]", rules.Budget),
     ("campaigns/policy.toml", rules.Policy),
     ("segments/*.toml", rules.Segment),
+    ("campaigns/loyalty.toml", scheme.Scheme),
+    ("[[event]]", scheme.Earning),
+    ("[[tier]]", scheme.Tier),
+    ("[[reward]]", scheme.Reward),
+    ("[referral]", scheme.Referral),
 )
 
 

@@ -18,9 +18,7 @@ from typing import Any
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from pipeline import campaigns as campaign_files
-from pipeline import observe, vitals
-from pipeline import segments as segment_files
+from pipeline import observe, rulebook, vitals
 from pipeline.api.application import Api
 from pipeline.api.feed import feed_path
 from pipeline.api.health import backend_problems, health_app
@@ -330,29 +328,18 @@ def decode_or_none(codec: Codec, value: bytes) -> Record | None:
 def publish_campaigns(app: App, folder: Path, *, only_if_changed: bool) -> int | None:
     """Check the folder's files and write them whole to every partition; the version they have, or None if they are
     in force already. Raises CampaignError, Unavailable."""
-    loaded = campaign_files.load(folder)
-    segments = segment_files.load(Path(app.settings.segments))
-    segment_files.check(loaded, segments)
-    data, policy = campaign_files.to_json(loaded), msgspec.json.encode(campaign_files.load_policy(folder))
-    groups = msgspec.json.encode(segments)
+    book = rulebook.read(folder, Path(app.settings.segments))
     reader = app.backend.reader()
     try:
         active = _rules_to_come(app, reader)
-        if only_if_changed and (active.campaigns, active.policy, active.segments) == (data, policy, groups):
+        now = wall_ms()
+        change = book.change(max(now, active.campaigns_version + 1), source("publish"), now)
+        if only_if_changed and rulebook.is_in_force(change, active):
             return None
-        version = max(wall_ms(), active.campaigns_version + 1)
-        change = CampaignsChanged(
-            version=version,
-            campaigns=data,
-            policy=policy,
-            segments=groups,
-            source=source("publish"),
-            received_at=wall_ms(),
-        )
         _to_every_partition(app, reader, change)
     finally:
         reader.close()
-    return version
+    return change.version
 
 
 def publish_model(app: App, model: LapseModel) -> int:

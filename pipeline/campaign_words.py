@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoTask, DoVoucher
+from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoPoints, DoTask, DoVoucher
 from pipeline.core.rules import Campaign, Condition, Contact
 from pipeline.core.when import (
     Kind,
@@ -13,12 +13,14 @@ from pipeline.core.when import (
     WhenLapsed,
     WhenNewsletter,
     WhenNthOrder,
+    WhenPointsReached,
     WhenRegular,
     WhenScheduled,
     WhenSegmentEntered,
     WhenSegmentLeft,
     WhenSignedUp,
     WhenStage,
+    WhenTierReached,
 )
 
 
@@ -60,6 +62,10 @@ def _when_in_words(when: Kind) -> str:
             return f"a customer drops out of the segment {segment}"
         case WhenNewsletter(segment=segment):
             return f"an edition is sent to {f'those in the segment {segment}' if segment else 'everybody known'}"
+        case WhenPointsReached(points=points, count=count):
+            return f"a customer comes to {points} points{' earned in all' if count == 'lifetime' else ''}"
+        case WhenTierReached(tier=tier):
+            return f"a customer comes up to the tier {tier}"
         case WhenDate(trait=trait, days_before=days, at=at):
             return f"it is {days} days before their {trait}, {at}" if days else f"it is their {trait}, {at}"
 
@@ -101,6 +107,8 @@ def _condition_in_words(condition: Condition) -> str:
 def _do_in_words(do: Do, contact: Contact) -> str:
     if isinstance(do, DoChatPrompt):
         return f'ask on the page "{do.text}", at most once a visit'
+    if isinstance(do, DoPoints):
+        return f"give them {do.points} points"
     soft = ", buyers also if they never said yes to e-mail" if contact.soft_opt_in else ""
     permitted = f"as far as they permit {contact.purpose}{soft}"
     if isinstance(do, DoMessage):

@@ -18,7 +18,7 @@ from pipeline.core import zones
 from pipeline.core.customer import conditions
 from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.activity import MAX_RECENT
-from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
+from pipeline.core.do import DoChatPrompt, DoMessage, DoPoints, DoTask, DoVoucher
 from pipeline.core.rules import Budget, Campaign, Condition, Contact, Policy
 from pipeline.core.when import (
     WhenCartAbandoned,
@@ -28,12 +28,14 @@ from pipeline.core.when import (
     WhenLapsed,
     WhenNewsletter,
     WhenNthOrder,
+    WhenPointsReached,
     WhenRegular,
     WhenScheduled,
     WhenSegmentEntered,
     WhenSegmentLeft,
     WhenSignedUp,
     WhenStage,
+    WhenTierReached,
 )
 
 KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
@@ -51,13 +53,22 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
         "segment_entered": WhenSegmentEntered,
         "segment_left": WhenSegmentLeft,
         "newsletter": WhenNewsletter,
+        "points_reached": WhenPointsReached,
+        "tier_reached": WhenTierReached,
     },
-    "do": {"voucher": DoVoucher, "chat_prompt": DoChatPrompt, "message": DoMessage, "task": DoTask},
+    "do": {
+        "voucher": DoVoucher,
+        "chat_prompt": DoChatPrompt,
+        "message": DoMessage,
+        "task": DoTask,
+        "points": DoPoints,
+    },
 }
 """The tables whose `kind` says which keys they have."""
 TABLES: dict[str, type[msgspec.Struct]] = {"contact": Contact, "budget": Budget}
 POLICY = "policy.toml"
-"""The one file of the folder that is no campaign."""
+LOYALTY = "loyalty.toml"
+"""The files of the folder that are no campaigns."""
 CHANNELS = ("email", "push", "site", "sms", "phone", "post")
 PURPOSES = ("marketing", "service", "profiling")
 PATTERNS = {
@@ -97,7 +108,7 @@ def load(folder: Path) -> tuple[Campaign, ...]:
         raise CampaignError([f"{folder} is not a folder; put the campaign files there or name another one"])
     problems: list[str] = []
     campaigns: dict[str, Campaign] = {}
-    for file in sorted(file for file in folder.glob("*.toml") if file.name != POLICY):
+    for file in sorted(file for file in folder.glob("*.toml") if file.name not in (POLICY, LOYALTY)):
         try:
             campaign = parse(file.read_text(encoding="utf-8-sig"), file)
         except UnicodeDecodeError as error:
@@ -242,18 +253,21 @@ def _meaning(campaign: Campaign) -> Iterator[_Problem]:
         for key in ("products_in_category", "product_views"):
             if getattr(when, key) > MAX_RECENT:
                 yield ("when", key), f"`{key}` is {getattr(when, key)}; at most {MAX_RECENT} views are remembered"
-    if isinstance(do, DoVoucher) and isinstance(when, WhenInterested):
-        yield ("do", "kind"), "a voucher does not go with [when] kind interested: anybody can look at products"
-    if isinstance(do, DoVoucher if isinstance(when, WhenHesitating) else DoChatPrompt):
+    if isinstance(do, DoVoucher | DoPoints) and isinstance(when, WhenInterested):
+        what = "a voucher does" if isinstance(do, DoVoucher) else "points do"
+        yield ("do", "kind"), f"{what} not go with [when] kind interested: anybody can look at products"
+    if isinstance(do, DoVoucher | DoPoints if isinstance(when, WhenHesitating) else DoChatPrompt):
         yield (
             ("do", "kind"),
             (
                 "a chat prompt goes with [when] kind hesitating and with nothing else, since only then is somebody "
-                "there, and a voucher goes with any other, since anybody can look like hesitating"
+                "there, and a voucher or points go with any other, since anybody can look like hesitating"
             ),
         )
     if isinstance(do, DoMessage) and not campaign.contact.channels:
         yield ("contact",), "a message needs `channels` in [contact]: by which ways it may be sent"
+    if isinstance(do, DoPoints) and campaign.contact.channels:
+        yield ("contact", "channels"), "points have no `channels`: nobody is contacted"
     if isinstance(do, DoTask) and campaign.contact.channels:
         yield ("contact", "channels"), f"a task has no `channels`: {do.task} needs the permission for {_needs(do)}"
     for path, day in ((("until",), campaign.until), (("when", "on"), getattr(when, "on", ""))):

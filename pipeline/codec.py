@@ -19,7 +19,7 @@ import fastavro
 import fastavro.schema
 
 from pipeline import avro
-from pipeline.core import effects, events
+from pipeline.core import effects, events, loyalty_events
 from pipeline.core.deliveries import Delivery
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event
@@ -46,6 +46,11 @@ INTERNALS: tuple[type, ...] = (
     events.BudgetSettled,
     events.EffectDelivered,
     events.ErasureRequested,
+    loyalty_events.PointsConversionRequested,
+    loyalty_events.ReferralOpened,
+    loyalty_events.ReferralClaimed,
+    loyalty_events.ReferralAnswered,
+    loyalty_events.ReferralFulfilled,
 )
 CONTROLS: tuple[type, ...] = (
     events.CampaignsChanged,
@@ -66,6 +71,7 @@ EFFECTS: tuple[type, ...] = (
     effects.ChatLine,
     effects.Message,
     effects.Task,
+    effects.LoyaltyChanged,
     effects.Decision,
     effects.DeadLetter,
     effects.DeadLetterReplayed,

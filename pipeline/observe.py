@@ -23,6 +23,7 @@ from pipeline.core.effects import (
     Decision,
     Effect,
     Erasure,
+    LoyaltyChanged,
     Voucher,
     dead_letter_reason,
     named_reason,
@@ -273,8 +274,8 @@ class WorkerMeasures:
                 self._erasures.erased.inc(effect.outcome == "ERASED")
             elif isinstance(effect, Decision):
                 self._decisions.labels(effect.campaign, effect.outcome, named_reason(effect.reason)).inc()
-            elif isinstance(effect, ChatLine):
-                self._effects.labels(TOPIC_OF[ChatLine], "").inc()
+            elif isinstance(effect, ChatLine | LoyaltyChanged):
+                self._effects.labels(TOPIC_OF[type(effect)], "").inc()
             elif not isinstance(effect, DeadLetterReplayed):
                 topic = TOPIC_OF[type(effect)]
                 self._effects.labels(topic, effect.campaign).inc()

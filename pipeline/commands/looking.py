@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import campaigns as campaign_files
-from pipeline import segments as segment_files
+from pipeline import loyalty, rulebook
 from pipeline.api.described import described
 from pipeline.api.view import customer_view
 from pipeline.app import codec_of, open_backend
@@ -170,12 +169,12 @@ _WORTH_SAYING = (
 
 
 def check(config: Config = None) -> None:
-    """Check the settings and the files of campaigns, policy and segments, and say each campaign in words."""
+    """Check the settings and the files of campaigns, policy, segments and loyalty, and say each campaign in words."""
     settings = settings_of(config)
     folder = Path(settings.campaigns)
-    loaded = campaign_files.load(folder)
-    campaign_files.load_policy(folder)
-    segment_files.check(loaded, segment_files.load(Path(settings.segments)))
-    for campaign in loaded:
+    book = rulebook.read(folder, Path(settings.segments))
+    for campaign in book.campaigns:
         write_line(in_words(campaign))
-    console.print(f"Settings and {len(loaded)} campaigns in {folder} are well-formed.", soft_wrap=True)
+    if book.loyalty:
+        write_line(loyalty.in_words(book.loyalty))
+    console.print(f"Settings and {len(book.campaigns)} campaigns in {folder} are well-formed.", soft_wrap=True)

@@ -49,4 +49,10 @@ class DoTask(Part, frozen=True, kw_only=True, tag_field="kind", tag="task"):
     """Not done later than this."""
 
 
-Do = DoVoucher | DoChatPrompt | DoMessage | DoTask
+class DoPoints(Part, frozen=True, kw_only=True, tag_field="kind", tag="points"):
+    """Give points of the loyalty scheme: it needs no permission, and only who is known can have any."""
+
+    points: Positive
+
+
+Do = DoVoucher | DoChatPrompt | DoMessage | DoTask | DoPoints

@@ -15,6 +15,8 @@ from pipeline.core.events import Internal, Trust
 Channel = str
 """email, push, site, … or `next_visit`: shown on the site when the customer comes back."""
 NEXT_VISIT = "next_visit"
+ACCOUNT = "account"
+"""Of what reaches the customer's account, and not the customer: points, and what they asked to have for them."""
 _PARTICULAR = re.compile(r"[\d:'\"]")
 
 
@@ -121,6 +123,26 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     campaigns_version: int
 
 
+class LoyaltyChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """Know that a customer's points or tier changed: one line of their statement."""
+
+    id: str
+    customer: str
+    reason: Literal["EARNED", "TAKEN_BACK", "EXPIRED", "CONVERTED", "TIER_CHANGED"]
+    source: str
+    """What it rests on: `order/ID`, `event/NAME/OCCASION`, `campaign/NAME/OCCASION`, `reward/NAME`; or the tier."""
+    points: int
+    """Below 0: taken."""
+    balance: int
+    """After it; below 0: more was taken back than there was."""
+    lifetime_points: int
+    tier: str
+    """"" for none."""
+    expires_at: int
+    """Of points that were earned, or of the tier; 0: never."""
+    decided_at: int
+
+
 class ChatLine(msgspec.Struct, frozen=True, kw_only=True):
     """Tell the desk and the visitor's page: this was said in a conversation, or it was opened or closed."""
 
@@ -198,7 +220,7 @@ class Forward(msgspec.Struct, frozen=True):
 
 
 _ToPeople = Voucher | VoucherRevoked | ChatPrompt | Message | Task
-Effect = _ToPeople | ChatLine | Decision | DeadLetter | DeadLetterReplayed | Erasure
+Effect = _ToPeople | ChatLine | LoyaltyChanged | Decision | DeadLetter | DeadLetterReplayed | Erasure
 Output = Effect | Send | Forward
 
 
@@ -220,6 +242,7 @@ TOPIC_OF: dict[type, str] = {
     ChatLine: "conversations",
     Message: "messages",
     Task: "tasks",
+    LoyaltyChanged: "loyalty",
     Decision: "decisions",
     DeadLetter: "dead-letters",
     DeadLetterReplayed: "dead-letters",

@@ -4,14 +4,14 @@ Only data lives here: one frozen struct per Avro schema in `schemas/`, same name
 `tests/test_codec.py`). Absent text is "", absent numbers are 0: unions cost more to decode than all other
 fields together. All times are epoch milliseconds, UTC; money is integer minor units, its ISO 4217 currency beside it.
 
-What comes by the million (`Tracked`) can be made by position, which the codec does, and holds no cycles, which the
-garbage collector needs not look for.
+What comes by the million (`Tracked`) can be made by position, as the codec does, and holds no cycles to collect.
 """
 
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from pipeline.core.loyalty_events import OfLoyalty
 from pipeline.core.newsletter import NewsletterDue, NewsletterOrdered
 from pipeline.core.presence import AgentsChanged
 
@@ -143,8 +143,7 @@ class ProfileHandedOver(msgspec.Struct, frozen=True, kw_only=True):
 
     anonymous_id: str
     outcome: Literal["HANDED_OVER", "SHARED", "WITHHELD", "EMPTY"]
-    """`SHARED`: somebody else has its history; `WITHHELD`: it holds more than behaviour and the claim is
-    unverified; `EMPTY`: nothing to give, later events will be forwarded."""
+    """`SHARED`: another has its history; `WITHHELD`: more than behaviour, unverified claim; `EMPTY`: nothing to give."""
     trust: Trust
     history: bytes = b""
     """The browser's profile as `pipeline.core.subjects.encode` writes it; empty unless `HANDED_OVER`."""
@@ -297,6 +296,7 @@ class CampaignsChanged(msgspec.Struct, frozen=True, kw_only=True):
     campaigns: bytes
     policy: bytes = b""
     segments: bytes = b"[]"
+    loyalty: bytes = b""
     source: str = ""
     received_at: int
 
@@ -353,7 +353,7 @@ class ImportEnded(msgspec.Struct, frozen=True, kw_only=True):
 OfVouchers = VoucherIssued | RedemptionRequested | VoucherRedeemed | VoucherReleased | VoucherWithdrawn
 OfBudgets = BudgetRequested | BudgetAnswered | BudgetSettled
 OfBrowsers = ProfileClaimed | ProfileHandedOver | EventForwarded
-Internal = OfBrowsers | OfVouchers | OfBudgets | EffectDelivered | ErasureRequested
+Internal = OfBrowsers | OfVouchers | OfBudgets | OfLoyalty | EffectDelivered | ErasureRequested
 """What one subject (or a role) tells another; no client can write these."""
 
 Changed = CampaignsChanged | ModelChanged | AgentsChanged | NewsletterOrdered

@@ -33,6 +33,7 @@ from pipeline.core.lapse_model import LapseModel
 from pipeline.core.newsletter import Editions, NewsletterOrdered, Walk, ordered, stopped
 from pipeline.core.presence import AgentsChanged, Presence, heard
 from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live
+from pipeline.core.scheme import Scheme
 
 CORE_VERSION = 1
 """Rises when the core would decide differently: a partition changes its core only with nothing to recover."""
@@ -60,6 +61,7 @@ _SPECIAL = frozenset({Heartbeat, ImportStarted, ImportEnded, CampaignsChanged, M
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
 _segments = msgspec.json.Decoder(tuple[Segment, ...])
 _policy = msgspec.json.Decoder(Policy)
+_loyalty = msgspec.json.Decoder(Scheme)
 _model = msgspec.json.Decoder(LapseModel)
 
 
@@ -104,6 +106,8 @@ class ActiveRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     segments: bytes = b"[]"
     stopped: Editions = ()
     """Newsletters that were stopped, the last ones."""
+    loyalty: bytes = b""
+    """b"": there is no scheme."""
 
 
 def advance(state: PartitionState, event: Event) -> PartitionState:
@@ -196,6 +200,7 @@ def activate(active: ActiveRules, event: Changed) -> ActiveRules:
             campaigns=event.campaigns,
             policy=event.policy,
             segments=event.segments,
+            loyalty=event.loyalty,
         )
     if event.version <= active.model_version:
         return active
@@ -209,6 +214,7 @@ def rules_of(active: ActiveRules, code_secret: bytes, *, redeemable: bool) -> Ru
         campaigns_version=active.campaigns_version,
         segments=_segments.decode(active.segments),
         policy=_policy.decode(active.policy) if active.policy else NO_POLICY,
+        loyalty=_loyalty.decode(active.loyalty) if active.loyalty else None,
         model=_model.decode(active.model),
         model_version=active.model_version,
         code_secret=code_secret,

@@ -13,6 +13,7 @@ from pipeline.core.do import Do
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.part import Cents, Name, NotNegative, Part, Percent, TimeOfDay
 from pipeline.core.presence import Presence
+from pipeline.core.scheme import Earning, Scheme
 from pipeline.core.when import Kind, WhenHesitating
 
 Operator = Literal["is", "is_not", "at_least", "at_most", "above", "below", "one_of", "contains"]
@@ -133,8 +134,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Campaign and edition of newsletters that nobody is to be sent any more."""
     cart_idle_ms: tuple[int, ...] = ()
     """After how long a silence campaigns find a cart idle, the shortest first; filled in here."""
+    loyalty: Scheme | None = None
     by_kind: dict[type, list[tuple[Campaign, Any]]] = {}
     """The campaigns by the kind of their `when`; filled in here, so that who waits for one kind passes no other."""
+
+    earnings: dict[str, Earning] = {}
+    """What the loyalty scheme gives points for, by the event's name; filled in here."""
 
     def __post_init__(self) -> None:
         by_kind: dict[type, list[tuple[Campaign, Any]]] = {}
@@ -143,6 +148,9 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "by_kind", by_kind)
         idle_ms = {when.cart_idle_minutes * 60_000 for _, when in self.waiting_for(WhenHesitating)} - {0}
         msgspec.structs.force_setattr(self, "cart_idle_ms", tuple(sorted(idle_ms)))
+
+        earnings = {earning.event: earning for earning in self.loyalty.events} if self.loyalty else {}
+        msgspec.structs.force_setattr(self, "earnings", earnings)
 
     def waiting_for(self, kind: type[When]) -> Sequence[tuple[Campaign, When]]:
         """Each campaign whose `when` is of this kind, with it, in the order in which they are considered."""

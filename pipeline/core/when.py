@@ -98,6 +98,20 @@ class WhenNewsletter(Part, frozen=True, kw_only=True, tag_field="kind", tag="new
     """Only to those in this segment; "" to all."""
 
 
+class WhenPointsReached(Part, frozen=True, kw_only=True, tag_field="kind", tag="points_reached"):
+    """The customer's points have just come to so many."""
+
+    points: Positive
+    count: Literal["balance", "lifetime"] = "balance"
+    """What they can use now, which may happen again once they used it; or all they ever earned, which is once."""
+
+
+class WhenTierReached(Part, frozen=True, kw_only=True, tag_field="kind", tag="tier_reached"):
+    """The customer has just come up to this tier of the loyalty scheme."""
+
+    tier: Name
+
+
 Kind = (
     WhenLapsed
     | WhenRegular
@@ -112,4 +126,6 @@ Kind = (
     | WhenSegmentEntered
     | WhenSegmentLeft
     | WhenNewsletter
+    | WhenPointsReached
+    | WhenTierReached
 )

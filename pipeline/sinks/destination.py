@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from pipeline.core.customer.reach import Reach
-from pipeline.core.effects import NEXT_VISIT, Message, Task, Voucher
+from pipeline.core.effects import ACCOUNT, NEXT_VISIT, Message, Task, Voucher
 
-ON_SITE = frozenset({"site", NEXT_VISIT})
-"""Channels the site stream serves: no destination has them."""
+ON_SITE = frozenset({"site", NEXT_VISIT, ACCOUNT})
+"""Channels that are served where they are: no destination has them."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 Deliverable = Voucher | Message | Task

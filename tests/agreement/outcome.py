@@ -20,7 +20,7 @@ from pipeline.core.effects import ChatPrompt, Effect, Voucher
 from pipeline.core.subjects import State
 from pipeline.core.voucher import VoucherState
 
-TOPICS = ("decisions", "vouchers", "chat-prompts", "conversations", "messages", "tasks", "dead-letters")
+TOPICS = ("decisions", "vouchers", "chat-prompts", "conversations", "messages", "tasks", "loyalty", "dead-letters")
 
 
 class Outcome(msgspec.Struct):

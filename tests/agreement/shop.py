@@ -13,19 +13,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
 from confluent_kafka.admin import AdminClient
 from servers import artifacts
 from servers.transactions import all_ended
 
-from pipeline import campaigns as campaign_files
+from pipeline import rulebook
 from pipeline.app import App
 from pipeline.backends.contract import Backend, NewRecord, Reader
 from pipeline.backends.kafka_redis.connection import Connection
 from pipeline.backends.kafka_redis.store import Keys, RedisStore
 from pipeline.backends.reading import blocks
 from pipeline.codec import Codec
-from pipeline.core.events import CampaignsChanged, Continue, ImportEnded, Tick
+from pipeline.core.events import Continue, ImportEnded, Tick
 from pipeline.core.partition import FIRES_AFTER_MS
 from pipeline.settings import load
 
@@ -72,11 +71,7 @@ class Shop:
         """The campaigns of the project as version 1. `rapport campaigns publish` takes the wall's clock for the
         version, which stands in every decision: two runs could then not be compared as they are."""
         folder = Path(self.settings["RAPPORT_CAMPAIGNS"])
-        data = campaign_files.to_json(campaign_files.load(folder))
-        policy = msgspec.json.encode(campaign_files.load_policy(folder))
-        changed = CampaignsChanged(
-            version=1, campaigns=data, policy=policy, segments=b"[]", source="publish@test", received_at=1
-        )  # in a folder without segments
+        changed = rulebook.read(folder, folder / "segments").change(1, "publish@test", 1)
         value = Codec().encode(changed)
         with self.reader() as reader:
             numbers = range(reader.partitions())

@@ -24,6 +24,7 @@ NAMES = (
     "conversations",
     "messages",
     "tasks",
+    "loyalty",
     "decisions",
     "dead-letters",
     "erasures",

@@ -109,7 +109,7 @@ def test_an_unknown_topic_is_refused_with_the_choices(home: Home) -> None:
     done = home.run("log", "event")
     assert (done.code, done.out) == (1, "")
     assert "did you mean events?" in done.err
-    assert "chat-prompts, conversations, messages, tasks, decisions, dead-letters" in done.err
+    assert "chat-prompts, conversations, messages, tasks, loyalty, decisions, dead-letters" in done.err
 
 
 def test_people_read_words(home: Home, url: str) -> None:

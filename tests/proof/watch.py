@@ -14,7 +14,16 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from pipeline.backends.contract import LogRecord
 
-EFFECT_TOPICS = ("vouchers", "chat-prompts", "conversations", "messages", "tasks", "decisions", "dead-letters")
+EFFECT_TOPICS = (
+    "vouchers",
+    "chat-prompts",
+    "conversations",
+    "messages",
+    "tasks",
+    "loyalty",
+    "decisions",
+    "dead-letters",
+)
 READ_SECONDS = 60.0
 ASK_SECONDS = 10.0
 Place = tuple[str, int]

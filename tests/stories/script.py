@@ -10,7 +10,7 @@ Who: `a:BROWSER`, `u:PERSON`, `u:PERSON@BROWSER`, `v:N` (the N-th voucher of the
 event comes under, unless `verified` or `server` is said. `id=` gives a message id, `at=` when it really happened,
 `log  Time passes` lets time pass, `log  Messages wait` and `log  Messages arrive` hold up what subjects tell each
 other. `desk  Agents free=1 minutes=5` is a desk that says how many are free, for how long. First lines
-`campaign {JSON}`, `segment {JSON}` and `policy {JSON}` put such a thing into force.
+`campaign {JSON}`, `segment {JSON}`, `policy {JSON}` and `loyalty {JSON}` put such a thing into force.
 """
 
 import re
@@ -35,7 +35,9 @@ from pipeline.core.events import (
     Stimulus,
     Trust,
 )
+from pipeline.core.loyalty_events import PointsConversionRequested
 from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live
+from pipeline.core.scheme import Scheme
 
 SECRET = b"a secret of the stories"
 TRUSTS: dict[str, Trust] = {"browser": BROWSER, "verified": VERIFIED, "server": SERVER}
@@ -63,6 +65,7 @@ def parsed(text: str) -> tuple[Rules, list[Line]]:
     """The story's campaigns and events. Raises ValueError naming the line it cannot read."""
     campaigns: list[Campaign] = []
     policy = NO_POLICY
+    scheme: Scheme | None = None
     segments: list[Segment] = []
     lines: list[Line] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -74,6 +77,8 @@ def parsed(text: str) -> tuple[Rules, list[Line]]:
             segments.append(msgspec.json.decode(line.removeprefix("segment "), type=Segment))
         elif line.startswith("policy "):
             policy = msgspec.json.decode(line.removeprefix("policy "), type=Policy)
+        elif line.startswith("loyalty "):
+            scheme = msgspec.json.decode(line.removeprefix("loyalty "), type=Scheme)
         elif found := LINE.fullmatch(line.strip()):
             lines.append(_line(number, *found.groups()))
         else:
@@ -84,6 +89,7 @@ def parsed(text: str) -> tuple[Rules, list[Line]]:
         code_secret=SECRET,
         segments=tuple(segments),
         policy=policy,
+        loyalty=scheme,
     )
     return rules, lines
 
@@ -109,6 +115,11 @@ def stimulus(line: Line) -> tuple[str, Stimulus]:
     if line.name == "Delivered":
         effect_id, channel = line.values["effect"], line.values.get("channel", "email")
         return subject, EffectDelivered(effect_id=effect_id, channel=channel, outcome="SENT", received_at=line.now)
+    if line.name == "Convert points":
+        asked = line.values
+        return subject, PointsConversionRequested(
+            request_id=asked["request"], reward=asked["reward"], received_at=line.now
+        )
     anonymous_id = subject[2:] if subject.startswith("a:") else browser
     return subject, _input(line, subject[2:] if subject.startswith("u:") else "", anonymous_id)
 
@@ -142,6 +153,7 @@ def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
         quantity=int(values.get("quantity", "0")),
         url=values.get("url", ""),
         referrer=values.get("referrer", ""),
+        properties=values.get("properties", ""),
         campaign_name=values.get("campaign", ""),
     )
 

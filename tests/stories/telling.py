@@ -10,6 +10,7 @@ from pipeline.core.effects import (
     DeadLetter,
     Decision,
     Forward,
+    LoyaltyChanged,
     Message,
     Output,
     Send,
@@ -48,6 +49,10 @@ def _told(key: str, output: Output) -> str:
             return f"{key}  {output.outcome} {output.campaign} for {output.occasion}: {output.reason} {output.facts}"
         case Message():
             return f"{key}  Message {output.template} by {output.channel} for {output.occasion}: {output.values}"
+        case LoyaltyChanged(reason="TIER_CHANGED"):
+            return f"{key}  is now in {f'the tier {output.tier}' if output.tier else 'no tier'}"
+        case LoyaltyChanged():
+            return f"{key}  {output.points:+} points, {output.reason} {output.source}: {output.balance}".rstrip()
         case Task():
             return f"{key}  Task {output.kind} for {output.occasion}: {output.instructions}"
         case DeadLetter():
@@ -122,7 +127,17 @@ def _profile_facts(profile: Profile) -> list[tuple[str, str]]:
         ("said", "; ".join(f"{line.by.lower()}: {line.text or line.url}" for line in profile.chat.transcript)),
         ("duplicates", str(profile.dedup.duplicates or "")),
         ("vouchers", ", ".join(f"{held.campaign} {held.status}" for held in profile.vouchers.held.values())),
+        ("points", _points(profile)),
     ]
+
+
+def _points(profile: Profile) -> str:
+    own = profile.loyalty
+    if own is None:
+        return ""
+    lots = _pairs({moment(at)[:10] if at else "without end": points for at, points in own.account.lots.items()})
+    tier = f", {own.tier} with {', '.join(own.benefits) or 'nothing'}" if own.tier else ""
+    return f"{own.account.balance} of {own.account.lifetime_points} ({lots or 'none'}){tier}"
 
 
 def _activity(profile: Profile) -> str:

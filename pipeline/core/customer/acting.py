@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.core.customer.notes import Candidate, Fact, facts_json
-from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
-from pipeline.core.effects import NEXT_VISIT, ChatPrompt, Message, Output, Task
+from pipeline.core.do import DoChatPrompt, DoMessage, DoPoints, DoTask, DoVoucher
+from pipeline.core.effects import ACCOUNT, NEXT_VISIT, ChatPrompt, Message, Output, Task
 from pipeline.core.identifiers import effect_id
 from pipeline.core.rules import Campaign
 
@@ -29,6 +29,8 @@ def way(profile: "Profile", campaign: Campaign) -> tuple[str, list[str]]:
     """The first channel the customer permits, and those before it that they do not. With none a voucher waits for the
     next visit; anything else has no way: ""."""
     do = campaign.do
+    if isinstance(do, DoPoints):
+        return ACCOUNT, []
     if isinstance(do, DoChatPrompt):
         return ("", [SITE]) if profile.consent.allows(SITE, campaign.contact.purpose) is False else (SITE, [])
     closed: list[str] = []

@@ -123,6 +123,20 @@ FIELDS: dict[str, Field] = {
         "yes or no", lambda p, _: not p.is_browser(), "Whether this is a known person and not only a browser."
     ),
     "segments": Field("list", lambda p, _: sorted(p.segments.since), "The segments they are in."),
+    "loyalty.points": Field(
+        "number", lambda p, _: p.loyalty.account.balance if p.loyalty else 0, "Points they can use now."
+    ),
+    "loyalty.lifetime_points": Field(
+        "number",
+        lambda p, _: p.loyalty.account.lifetime_points if p.loyalty else 0,
+        "Points ever earned, and not taken back.",
+    ),
+    "loyalty.tier": Field(
+        "text", lambda p, _: p.loyalty.tier if p.loyalty else "", "Their tier of the loyalty scheme; empty for none."
+    ),
+    "loyalty.benefits": Field(
+        "list", lambda p, _: list(p.loyalty.benefits) if p.loyalty else [], "What that tier gives them."
+    ),
     "chat.conversations": Field("number", lambda p, _: p.chat.conversations, "Conversations so far."),
 } | {
     f"consent.{channel}_marketing": Field(

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from pipeline.core.scheme import Reward
+
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A campaign's `when` has come true for this occasion: may it act?"""
@@ -59,7 +61,15 @@ class OrderCancelled(msgspec.Struct, frozen=True):
     order_id: str
 
 
-Note = Candidate | Granted | LapseFired | LapseDisproved | OccasionGone | Ordered | OrderCancelled
+class Converted(msgspec.Struct, frozen=True):
+    """Points were converted: the customer is to have this voucher."""
+
+    voucher_id: str
+    request_id: str
+    reward: Reward
+
+
+Note = Candidate | Granted | LapseFired | LapseDisproved | OccasionGone | Ordered | OrderCancelled | Converted
 
 Fact = str | int | float | bool | None | list[str]
 

@@ -12,7 +12,7 @@ from pipeline.core import zones
 from pipeline.core.customer import acting, permitted
 from pipeline.core.customer.conditions import found, holds
 from pipeline.core.customer.notes import Fact
-from pipeline.core.do import DoChatPrompt, DoVoucher
+from pipeline.core.do import DoChatPrompt, DoPoints, DoVoucher
 from pipeline.core.events import Stimulus, Tracked
 from pipeline.core.identifiers import stable_percent
 from pipeline.core.rules import Campaign, Rules
@@ -55,12 +55,13 @@ def outdated(sitting: Sitting, campaign: Campaign, occasion: str) -> Refusal | N
 
 def is_unverified(sitting: Sitting, campaign: Campaign) -> bool:
     """What leaves the page rests on what a stranger cannot fake: never on a mere claim to be somebody, and a voucher
-    never on clicks."""
+    never on clicks. Points are for who is known."""
     event = sitting.event
     claimed = isinstance(event, Tracked) and not sitting.profile.believes(event.trust)
-    return claimed or (
-        isinstance(campaign.do, DoVoucher) and isinstance(campaign.when, WhenHesitating | WhenInterested)
-    )
+    if isinstance(campaign.do, DoPoints) and sitting.profile.is_browser():
+        return True
+    valued = isinstance(campaign.do, DoVoucher | DoPoints)
+    return claimed or (valued and isinstance(campaign.when, WhenHesitating | WhenInterested))
 
 
 def _expired(sitting: Sitting, campaign: Campaign) -> Refusal | None:
@@ -104,7 +105,7 @@ def _no_agent_free(sitting: Sitting, campaign: Campaign) -> Refusal | None:
 def _complaint_open(sitting: Sitting, campaign: Campaign) -> Refusal | None:
     """Who has cause to complain is not advertised to."""
     complaints = sitting.profile.contacts.complaints
-    if not complaints or campaign.contact.purpose != permitted.MARKETING:
+    if not complaints or campaign.contact.purpose != permitted.MARKETING or isinstance(campaign.do, DoPoints):
         return None
     return Refusal("complaint_open", {"complaint": complaints[-1]})
 

@@ -12,7 +12,7 @@ import msgspec
 
 from pipeline.core import zones
 from pipeline.core.customer.notes import Fact
-from pipeline.core.do import DoChatPrompt, DoTask, DoVoucher
+from pipeline.core.do import DoChatPrompt, DoPoints, DoTask, DoVoucher
 from pipeline.core.rules import Campaign, Policy
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def hindrance(
 def longest_wait_ms(campaign: Campaign) -> int:
     """So long what is put off may wait before it is not worth saying any more."""
     do = campaign.do
-    days = WEEK_DAYS if isinstance(do, DoVoucher | DoChatPrompt) else min(do.valid_days, WEEK_DAYS)
+    days = WEEK_DAYS if isinstance(do, DoVoucher | DoChatPrompt | DoPoints) else min(do.valid_days, WEEK_DAYS)
     return days * DAY_MS
 
 

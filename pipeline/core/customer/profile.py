@@ -11,6 +11,7 @@ from pipeline.core.customer.dedup import Dedup
 from pipeline.core.customer.identity import Identity
 from pipeline.core.customer.lapse import Lapse
 from pipeline.core.customer.lifecycle import Lifecycle
+from pipeline.core.customer.loyalty import Loyalty
 from pipeline.core.customer.occasions import Occasions
 from pipeline.core.customer.purchases import Purchases
 from pipeline.core.customer.reach import Reach
@@ -39,6 +40,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     contacts: Contacts = Contacts()
     occasions: Occasions = Occasions()
     segments: Segments = Segments()
+    loyalty: Loyalty | None = None
+    """None: they never had points."""
 
     def is_browser(self) -> bool:
         """Whether this is an anonymous browser (`a:`) and not a known person (`u:`)."""

@@ -51,6 +51,12 @@ class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
             return 0
         return max(0, self.total_cents - sum(self.refunds.values()))
 
+    def share_of(self, points: int) -> int:
+        """Of so many points for the whole order, as much as stands of what was paid, rounded down."""
+        if not self.stands() or 0 in self.refunds.values():
+            return 0
+        return points * self.spent_cents() // self.total_cents if self.total_cents else points
+
 
 _UNKNOWN = Order(0, 0, "")
 

@@ -14,6 +14,7 @@ from pipeline.core.customer.notes import Candidate, Note, facts_json
 from pipeline.core.effects import Decision, Output
 from pipeline.core.events import TRACKED, Clickstream, HandedOver, RulesChanged, Stimulus, TimerDue
 from pipeline.core.identifiers import effect_id
+from pipeline.core.loyalty_events import PointsConversionRequested
 from pipeline.core.rules import Condition, Rules, Segment
 from pipeline.core.when import WhenSegmentEntered, WhenSegmentLeft
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 DAY_MS = 86_400_000
-HEARS: frozenset[type] = frozenset({*TRACKED, TimerDue, HandedOver, RulesChanged})
+HEARS: frozenset[type] = frozenset({*TRACKED, TimerDue, HandedOver, RulesChanged, PointsConversionRequested})
 OF_PRODUCTS = frozenset({"Product Viewed", "Product Clicked", "Product Added", "Product Removed"})
 MOMENTS: "dict[str, Callable[[Profile], int]]" = {
     "purchases.days_since_last": lambda profile: profile.purchases.last_at,
@@ -47,7 +48,7 @@ def step(
     own = profile.segments
     if not rules.segments and not own.since:
         return own, ()
-    if isinstance(event, Clickstream) and not _may_move(profile, event, now):
+    if isinstance(event, Clickstream) and not _may_move(profile, event, now, rules):
         return own, ()
     since: dict[str, int] = {}
     moves: list[tuple[str, bool]] = []
@@ -77,14 +78,15 @@ def belongs(segment: Segment, profile: "Profile", now: int) -> bool:
     )
 
 
-def _may_move(profile: "Profile", event: Clickstream, now: int) -> bool:
+def _may_move(profile: "Profile", event: Clickstream, now: int, rules: Rules) -> bool:
     """Whether the click changed anything that can be asked: the first of all, or of a visit; of products; one that
-    brought another stage; or one of the few that say something of permissions or contact."""
+    brought another stage; one that earns points; or one of the few that say something of permissions or contact."""
     return (
         profile.activity.visit_events == 1
         or profile.activity.first_seen == event.occurred_at
         or event.event in OF_PRODUCTS
         or profile.lifecycle.since == now
+        or event.event in rules.earnings
         or event.event.startswith("Email ")
     )
 

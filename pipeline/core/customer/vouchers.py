@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, get_args
 import msgspec
 
 from pipeline.core.customer.conditions import main_currency, most_bought
-from pipeline.core.customer.notes import Granted, LapseDisproved, Note, OccasionGone, OrderCancelled, Ordered
+from pipeline.core.customer.notes import (
+    Converted,
+    Granted,
+    LapseDisproved,
+    Note,
+    OccasionGone,
+    OrderCancelled,
+    Ordered,
+    facts_json,
+)
 from pipeline.core.do import DoVoucher
-from pipeline.core.effects import Output, Send, Voucher, VoucherRevoked
+from pipeline.core.effects import ACCOUNT, Output, Send, Voucher, VoucherRevoked
 from pipeline.core.events import (
     EffectDelivered,
     HandedOver,
@@ -33,6 +42,9 @@ if TYPE_CHECKING:
 MAX_CLOSED = 50
 MAX_FORMER = 1_000
 DAY_MS = 86_400_000
+LOYALTY = "loyalty"
+"""Stands for the campaign of a voucher that points were converted into; no campaign is called that, since its file
+is the scheme's."""
 MOST_BOUGHT = "most_bought"
 """The category of a campaign that means: the one the customer buys most often."""
 
@@ -75,7 +87,17 @@ Outputs = list[Output | Note]
 
 Wrong = LapseDisproved | OccasionGone
 HEARS: frozenset[type] = frozenset(
-    {EffectDelivered, VoucherRedeemed, HandedOver, Purchase, Granted, Ordered, OrderCancelled, *get_args(Wrong)}
+    {
+        EffectDelivered,
+        VoucherRedeemed,
+        HandedOver,
+        Purchase,
+        Granted,
+        Converted,
+        Ordered,
+        OrderCancelled,
+        *get_args(Wrong),
+    }
 )
 
 
@@ -96,6 +118,8 @@ def step(
     for note in notes:
         if isinstance(note, Granted):
             _issued(held, note, profile, now, rules, outputs)
+        elif isinstance(note, Converted):
+            _bought(held, note, profile, now, rules, outputs)
         elif isinstance(note, Ordered):
             _presented(held, note, event, now, outputs)
         elif isinstance(note, Wrong):
@@ -190,29 +214,58 @@ def _issued(
         return
     voucher = _minted(voucher_id, campaign, campaign.do, note, profile, now, rules)
     held[code] = voucher
-    outputs.append(
-        Voucher(
-            id=voucher_id,
-            customer=profile.key,
-            campaign=campaign.name,
-            occasion=candidate.occasion,
-            channel=note.channel,
-            code=code,
-            redeemable=voucher.redeemable,
-            discount_percent=voucher.discount_percent,
-            discount_cents=voucher.discount_cents,
-            currency=voucher.currency,
-            minimum_spend_cents=voucher.minimum_spend_cents,
-            category=voucher.category,
-            reason=candidate.reason,
-            facts=candidate.facts,
-            decided_at=now,
-            expires_at=voucher.expires_at,
-            not_after=voucher.expires_at,
-        )
-    )
+    outputs.append(_given(code, voucher, profile.key, candidate.reason, candidate.facts))
     returns = campaign.budget.is_limited() and campaign.budget.returns
     outputs.append(Send(voucher_key(code), _terms(code, voucher, profile.key, now, returns=returns)))
+
+
+def _bought(
+    held: dict[str, Held], note: Converted, profile: "Profile", now: int, rules: Rules, outputs: Outputs
+) -> None:
+    """The voucher that points were converted into: whoever asked has it with the answer."""
+    reward = note.reward
+    code = voucher_code(rules.code_secret, note.voucher_id)
+    voucher = Held(
+        id=note.voucher_id,
+        campaign=LOYALTY,
+        occasion=note.request_id,
+        channel=ACCOUNT,
+        status="sent",
+        issued_at=now,
+        expires_at=now + reward.valid_days * DAY_MS,
+        discount_percent=reward.discount_percent,
+        discount_cents=reward.discount_cents,
+        currency=reward.currency or main_currency(profile),
+        minimum_spend_cents=reward.minimum_spend_cents,
+        category=reward.category,
+        redeemable=rules.redeemable,
+    )
+    held[code] = voucher
+    facts = facts_json({"points": reward.points, "reward": reward.name})
+    outputs.append(_given(code, voucher, profile.key, f"points converted: {reward.points}", facts))
+    outputs.append(Send(voucher_key(code), _terms(code, voucher, profile.key, now, returns=False)))
+
+
+def _given(code: str, voucher: Held, customer: str, reason: str, facts: str) -> Voucher:
+    return Voucher(
+        id=voucher.id,
+        customer=customer,
+        campaign=voucher.campaign,
+        occasion=voucher.occasion,
+        channel=voucher.channel,
+        code=code,
+        redeemable=voucher.redeemable,
+        discount_percent=voucher.discount_percent,
+        discount_cents=voucher.discount_cents,
+        currency=voucher.currency,
+        minimum_spend_cents=voucher.minimum_spend_cents,
+        category=voucher.category,
+        reason=reason,
+        facts=facts,
+        decided_at=voucher.issued_at,
+        expires_at=voucher.expires_at,
+        not_after=voucher.expires_at,
+    )
 
 
 def _minted(

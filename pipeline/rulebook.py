@@ -1,0 +1,54 @@
+"""What is published together: campaigns, contact policy, segments and loyalty scheme, read and checked as a whole."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pipeline import campaigns as campaign_files
+from pipeline import loyalty as loyalty_files
+from pipeline import segments as segment_files
+from pipeline.core.events import CampaignsChanged
+from pipeline.core.partition import ActiveRules
+from pipeline.core.rules import Campaign, Policy, Segment
+from pipeline.core.scheme import Scheme
+
+
+class Rulebook(NamedTuple):
+    """All files of the shop."""
+
+    campaigns: tuple[Campaign, ...]
+    policy: Policy
+    segments: tuple[Segment, ...]
+    loyalty: Scheme | None
+
+    def change(self, version: int, source: str, at: int) -> CampaignsChanged:
+        """The record that puts them in force; `at` epoch ms."""
+        return CampaignsChanged(
+            version=version,
+            campaigns=campaign_files.to_json(self.campaigns),
+            policy=msgspec.json.encode(self.policy),
+            segments=msgspec.json.encode(self.segments),
+            loyalty=msgspec.json.encode(self.loyalty) if self.loyalty else b"",
+            source=source,
+            received_at=at,
+        )
+
+
+def read(campaigns: Path, segments: Path) -> Rulebook:
+    """The files of both folders. Raises CampaignError."""
+    loaded, groups, scheme = (
+        campaign_files.load(campaigns),
+        segment_files.load(segments),
+        loyalty_files.load(campaigns),
+    )
+    segment_files.check(loaded, groups)
+    loyalty_files.check(loaded, scheme)
+    return Rulebook(loaded, campaign_files.load_policy(campaigns), groups, scheme)
+
+
+def is_in_force(change: CampaignsChanged, active: ActiveRules) -> bool:
+    """Whether it would change nothing."""
+    return all(
+        getattr(change, name) == getattr(active, name) for name in ("campaigns", "policy", "segments", "loyalty")
+    )
