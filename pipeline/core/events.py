@@ -143,7 +143,7 @@ class ProfileHandedOver(msgspec.Struct, frozen=True, kw_only=True):
 
     anonymous_id: str
     outcome: Literal["HANDED_OVER", "SHARED", "WITHHELD", "EMPTY"]
-    """`SHARED`: another has its history; `WITHHELD`: more than behaviour, unproven claim; `EMPTY`: nothing to give."""
+    """`SHARED`: another has its history; `WITHHELD`: more than behaviour, unproven claim; `EMPTY`: nothing there."""
     trust: Trust
     history: bytes = b""
     """The browser's profile as `pipeline.core.subjects.encode` writes it; empty unless `HANDED_OVER`."""
