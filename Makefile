@@ -12,9 +12,9 @@ DEV_STAMP := $(VENV)/.dev-installed
 # What is checked with types besides the package itself, which pyproject.toml names.
 TYPED_TESTS := tests/servers tests/proof tests/bootstrap.py tests/conftest.py tests/test_servers.py \
 	$(addprefix bench/,__init__.py bare.py engines.py environments.py events.py growth.py harness.py kafka_topics.py runners.py \
-	scaling.py section.py small_profile.py small_worker.py stage.py traffic.py watching.py)
+	scaling.py section.py small_profile.py small_worker.py stage.py traffic.py watching.py workers.py)
 # What `make bench` measures, in this order.
-BENCHES := engines collector latency growth
+BENCHES := engines workers collector latency growth
 
 ARGS ?=
 PYTEST_ARGS ?=

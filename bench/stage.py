@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -75,8 +76,9 @@ class Stage:
                 shared.add(event.key)
                 yield self.share, event.key, event.json
 
-    def run(self, prepare: Callable[["Stage", str], Started]) -> Measured:
-        """One engine, once. Raises RuntimeError if it died, stood still or did something else than it should."""
+    def run(self, prepare: Callable[["Stage", str], Started], processes: int = 1) -> Measured:
+        """One engine, once, in so many processes of which one is watched. Raises RuntimeError if that one died, or
+        if they stood still or did something else than they should."""
         name = next(self._names)
         started = prepare(self, name)
         ends = kafka_topics.ends(self.bootstrap, started.topic)
@@ -87,8 +89,10 @@ class Stage:
             with (
                 said.open("wb") as output,
                 offsets as committed,
-                running(words, started.environment, output.fileno()) as process,
+                contextlib.ExitStack() as stack,
             ):
+                run = partial(running, words, started.environment, output.fileno())
+                process, *_ = [stack.enter_context(run()) for _ in range(processes)]
                 measured = watched(process, committed, ends, started.store)
             if wrong := started.wrong():
                 raise RuntimeError(wrong)

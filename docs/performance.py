@@ -47,6 +47,10 @@ the first one held. Starting up is nobody's cost. The second half of each run al
 are filled and Java's code is compiled. CPU time is that of the engine's process, for Rapport with
 Redis's; RocksDB is inside its engine. Kafka's share, the same machine's, is nobody's.
 """
+WORKERS = """`python -m bench.workers`: the same events once more, `rapport work` with all features so many times in
+one group. Kafka and Redis use the same cores, so this says what two cores give in all, not how workers scale: they
+share nothing but the partitions ([scaling](scaling.md)).
+"""
 COLLECTOR = """`python -m bench.collector` (needs `wrk`): `rapport collect` on Kafka beside the least a collector with
 durable answers can do in Python (`bench/bare_collector.py`). Both get the same posts of a shop's clicks, about 430
 bytes each, single or in batches of 50, from wrk over keep-alive connections, and answer 200 when Kafka (acks=all) has
@@ -65,6 +69,7 @@ condition: each time that is a decision. `python -m bench.growth`; what follows 
 """
 SECTIONS: dict[str, tuple[str, str]] = {
     "engines": ("Stream engines side by side", ENGINES),
+    "workers": ("Several workers", WORKERS),
     "collector": ("The collector", COLLECTOR),
     "latency": ("From an event to its trigger", LATENCY),
     "growth": ("How cost grows", GROWTH),
