@@ -3,7 +3,19 @@
 import msgspec
 
 from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoPoints, DoTask, DoVoucher
-from pipeline.core.rules import Campaign, Condition, Contact
+from pipeline.core.rules import (
+    Campaign,
+    Condition,
+    Contact,
+    Exit,
+    ExitBought,
+    ExitCartGone,
+    ExitCondition,
+    ExitSegmentEntered,
+    ExitSegmentLeft,
+    ExitUnsubscribed,
+    Step,
+)
 from pipeline.core.when import (
     Kind,
     WhenCartAbandoned,
@@ -27,9 +39,16 @@ from pipeline.core.when import (
 def in_words(campaign: Campaign) -> str:
     """The campaign as a marketer would say it, in a few sentences."""
     text = f"{campaign.name} ({campaign.state}): when {_when_in_words(campaign.when)}"
-    if campaign.conditions:
-        text += ", and if " + " and ".join(_condition_in_words(condition) for condition in campaign.conditions)
+    if asked := _asked_in_words(campaign):
+        text += f", and if {asked}"
     text += f", {_do_in_words(campaign.do, campaign.contact)}."
+    for step in campaign.steps:
+        asked = _asked_in_words(step)
+        only = f", if {asked}" if asked else ""
+        done = _do_in_words(step.do, step.contact or campaign.contact)
+        text += f" {_wait_in_words(step)} later ({step.name}){only}: {done}."
+    if campaign.exits:
+        text += f" That ends when {' or '.join(_exit_in_words(one) for one in campaign.exits)}."
     text += _limits_in_words(campaign)
     if campaign.holdout_percent:
         text += f" {campaign.holdout_percent:g} % of the customers are left alone, to measure against."
@@ -96,6 +115,35 @@ def _limits_in_words(campaign: Campaign) -> str:
         text += f" In all at most {' and '.join(limits)}"
         text += ", those never used not counted." if budget.returns else "."
     return text
+
+
+def _asked_in_words(asks: Campaign | Step) -> str:
+    parts = [_condition_in_words(condition) for condition in asks.conditions]
+    if asks.any_of:
+        parts.append(f"({' or '.join(_condition_in_words(condition) for condition in asks.any_of)})")
+    parts += [f"not {_condition_in_words(condition)}" for condition in asks.none_of]
+    return " and ".join(parts)
+
+
+def _wait_in_words(step: Step) -> str:
+    parts = [f"{step.wait_days} days"] if step.wait_days else []
+    return " and ".join(parts + ([f"{step.wait_hours} hours"] if step.wait_hours else []))
+
+
+def _exit_in_words(one: Exit) -> str:
+    match one:
+        case ExitBought():
+            return "they buy"
+        case ExitUnsubscribed():
+            return "they take a permission back"
+        case ExitCartGone():
+            return "that cart is empty, bought or begun anew"
+        case ExitSegmentEntered(segment=segment):
+            return f"they come into the segment {segment}"
+        case ExitSegmentLeft(segment=segment):
+            return f"they drop out of the segment {segment}"
+        case ExitCondition():
+            return _condition_in_words(one)
 
 
 def _condition_in_words(condition: Condition) -> str:

@@ -8,18 +8,28 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from pipeline.campaign_meaning import Place, Problem, choices, meaning
 from pipeline.core import zones
-from pipeline.core.customer import conditions
-from pipeline.core.customer.acting import CHANNEL_OF_TASK
-from pipeline.core.customer.activity import MAX_RECENT
 from pipeline.core.do import DoChatPrompt, DoMessage, DoPoints, DoTask, DoVoucher
-from pipeline.core.rules import Budget, Campaign, Condition, Contact, Policy
+from pipeline.core.rules import (
+    Budget,
+    Campaign,
+    Condition,
+    Contact,
+    ExitBought,
+    ExitCartGone,
+    ExitCondition,
+    ExitSegmentEntered,
+    ExitSegmentLeft,
+    ExitUnsubscribed,
+    Policy,
+    Step,
+)
 from pipeline.core.when import (
     WhenCartAbandoned,
     WhenDate,
@@ -65,12 +75,20 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
     },
 }
 """The tables whose `kind` says which keys they have."""
+EXITS: dict[str, type[msgspec.Struct]] = {
+    "bought": ExitBought,
+    "unsubscribed": ExitUnsubscribed,
+    "cart_gone": ExitCartGone,
+    "segment_entered": ExitSegmentEntered,
+    "segment_left": ExitSegmentLeft,
+    "condition": ExitCondition,
+}
+LISTS: dict[str, type[msgspec.Struct]] = {"if": Condition, "any": Condition, "not": Condition, "step": Step}
+"""Tables of which there can be several."""
 TABLES: dict[str, type[msgspec.Struct]] = {"contact": Contact, "budget": Budget}
 POLICY = "policy.toml"
 LOYALTY = "loyalty.toml"
 """The files of the folder that are no campaigns."""
-CHANNELS = ("email", "push", "site", "sms", "phone", "post")
-PURPOSES = ("marketing", "service", "profiling")
 PATTERNS = {
     "^[a-z0-9][a-z0-9-]{0,63}$": "small letters, digits and hyphens, at most 64",
     "^([a-z0-9][a-z0-9-]{0,63})?$": "small letters, digits and hyphens, at most 64",
@@ -79,10 +97,6 @@ PATTERNS = {
     "^([0-9]{4}-[0-9]{2}-[0-9]{2})?$": 'a day such as "2026-12-31"',
     "^([A-Z]{3})?$": 'an ISO 4217 code such as "EUR"',
 }
-
-_Path = tuple[str | int, ...]
-_Problem = tuple[_Path, str]
-"""Where in the file, and what is wrong there."""
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(tuple[Campaign, ...])
@@ -181,28 +195,30 @@ def _read(text: str, file: Path) -> dict[str, Any]:
         raise CampaignError([f"{file}: is not TOML: {error}"]) from None
 
 
-def _problems(table: Mapping[str, Any], stem: str) -> Iterator[_Problem]:
+def _problems(table: Mapping[str, Any], stem: str) -> Iterator[Problem]:
     found = list(_structure(table, Campaign, (), "a campaign"))
     yield from found
     name = table.get("name")
     if isinstance(name, str) and name != stem:
         yield ("name",), f'`name` is "{name}", but the file is called {stem}.toml; they must be the same'
     if not found:
-        yield from _meaning(msgspec.convert(table, Campaign))
+        yield from meaning(msgspec.convert(table, Campaign))
 
 
-def _structure(table: Mapping[str, Any], struct: type[msgspec.Struct], path: _Path, what: str) -> Iterator[_Problem]:
+def _structure(table: Mapping[str, Any], struct: type[msgspec.Struct], path: Place, what: str) -> Iterator[Problem]:
     """Unknown and missing keys, and values that do not fit, at every level."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
-    known = [*fields, "kind"] if path and path[0] in KINDS else [*fields]
+    tag = struct.__struct_config__.tag_field
+    known = [*fields, tag] if tag else [*fields]
+    has_tables = struct in (Campaign, Step)
     for key, value in table.items():
         here = (*path, key)
         if key not in known:
-            yield here, f"`{key}` is not a key of {what}; {_choices(key, known)}"
-        elif not path and (key in KINDS or key in TABLES):
-            yield from _table(key, value)
-        elif not path and key == "if":
-            yield from _conditions(value)
+            yield here, f"`{key}` is not a key of {what}; {choices(key, known)}"
+        elif has_tables and (key in KINDS or key in TABLES):
+            yield from _table(here, value)
+        elif has_tables and (key in LISTS or key == "exit"):
+            yield from _list(here, value)
         elif key in fields:
             try:
                 msgspec.convert(value, fields[key].type)
@@ -214,106 +230,43 @@ def _structure(table: Mapping[str, Any], struct: type[msgspec.Struct], path: _Pa
             yield path, f"`{key}` is missing in {what}; it must be there"
 
 
-def _table(key: str, value: Any) -> Iterator[_Problem]:
+def _table(path: Place, value: Any) -> Iterator[Problem]:
+    key, name = str(path[-1]), _header(path)
     if not isinstance(value, dict):
-        yield (key,), f"`{key}` is {_shown(value)}; it must be a table: [{key}] on a line of its own, its keys below"
+        yield path, f"`{key}` is {_shown(value)}; it must be a table: [{name}] on a line of its own, its keys below"
     elif key in TABLES:
-        yield from _structure(value, TABLES[key], (key,), f"[{key}]")
-    elif value.get("kind") not in (kinds := list(KINDS[key])):
-        if "kind" in value:
-            yield (key, "kind"), f"`kind` of [{key}] is {_shown(value['kind'])}; {_choices(value['kind'], kinds)}"
-        else:
-            yield (key,), f"`kind` is missing in [{key}]; valid are: {', '.join(kinds)}"
+        yield from _structure(value, TABLES[key], path, f"[{name}]")
     else:
-        kind = value["kind"]
-        yield from _structure(value, KINDS[key][kind], (key,), f'[{key}] with kind "{kind}"')
+        yield from _of_kind(path, value, KINDS[key], f"[{name}]")
 
 
-def _conditions(value: Any) -> Iterator[_Problem]:
+def _of_kind(
+    path: Place, value: Mapping[str, Any], kinds: Mapping[str, type[msgspec.Struct]], what: str
+) -> Iterator[Problem]:
+    kind = value.get("kind")
+    if isinstance(kind, str) and kind in kinds:
+        yield from _structure(value, kinds[kind], path, f'{what} with kind "{kind}"')
+    elif "kind" in value:
+        yield (*path, "kind"), f"`kind` of {what} is {_shown(kind)}; {choices(kind, list(kinds))}"
+    else:
+        yield path, f"`kind` is missing in {what}; valid are: {', '.join(kinds)}"
+
+
+def _list(path: Place, value: Any) -> Iterator[Problem]:
+    key, what = str(path[-1]), f"[[{_header(path)}]]"
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        yield ("if",), f"`if` is {_shown(value)}; it must be tables: [[if]] on a line of its own, its keys below"
+        yield path, f"`{key}` is {_shown(value)}; it must be tables: {what} on a line of its own, its keys below"
         return
     for index, item in enumerate(value):
-        yield from _structure(item, Condition, ("if", index), "[[if]]")
+        if key == "exit":
+            yield from _of_kind((*path, index), item, EXITS, what)
+        else:
+            yield from _structure(item, LISTS[key], (*path, index), what)
 
 
-def _meaning(campaign: Campaign) -> Iterator[_Problem]:
-    """What is well formed and still makes no sense."""
-    when, do = campaign.when, campaign.do
-    for index, condition in enumerate(campaign.conditions):
-        wrong = conditions.check(condition)
-        if wrong:
-            yield ("if", index), wrong
-    if isinstance(do, DoVoucher):
-        if (do.discount_percent > 0) == (do.discount_cents > 0):
-            yield ("do",), "a voucher needs either `discount_percent` or `discount_cents`, above 0, and not both"
-        if do.discount_cents and not do.currency:
-            yield ("do",), '`discount_cents` needs a `currency`, for example "EUR"'
-    if isinstance(when, WhenHesitating):
-        for key in ("products_in_category", "product_views"):
-            if getattr(when, key) > MAX_RECENT:
-                yield ("when", key), f"`{key}` is {getattr(when, key)}; at most {MAX_RECENT} views are remembered"
-    if isinstance(do, DoVoucher | DoPoints) and isinstance(when, WhenInterested):
-        what = "a voucher does" if isinstance(do, DoVoucher) else "points do"
-        yield ("do", "kind"), f"{what} not go with [when] kind interested: anybody can look at products"
-    if isinstance(do, DoVoucher | DoPoints if isinstance(when, WhenHesitating) else DoChatPrompt):
-        yield (
-            ("do", "kind"),
-            (
-                "a chat prompt goes with [when] kind hesitating and with nothing else, since only then is somebody "
-                "there, and a voucher or points go with any other, since anybody can look like hesitating"
-            ),
-        )
-    if isinstance(do, DoMessage) and not campaign.contact.channels:
-        yield ("contact",), "a message needs `channels` in [contact]: by which ways it may be sent"
-    if isinstance(do, DoPoints) and campaign.contact.channels:
-        yield ("contact", "channels"), "points have no `channels`: nobody is contacted"
-    if isinstance(do, DoTask) and campaign.contact.channels:
-        yield ("contact", "channels"), f"a task has no `channels`: {do.task} needs the permission for {_needs(do)}"
-    for path, day in ((("until",), campaign.until), (("when", "on"), getattr(when, "on", ""))):
-        if day and not _is_day(day):
-            yield path, f"`{path[-1]}` is {day}, and there is no such day"
-    yield from _limits(campaign)
-    for channel in campaign.contact.channels:
-        if channel not in CHANNELS:
-            yield ("contact", "channels"), f"`{channel}` is not a channel; {_choices(channel, CHANNELS)}"
-    if campaign.contact.purpose not in PURPOSES:
-        purpose = campaign.contact.purpose
-        yield ("contact", "purpose"), f"`{purpose}` is not a purpose; {_choices(purpose, PURPOSES)}"
-
-
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _needs(do: DoTask) -> str:
-    return CHANNEL_OF_TASK[do.task]
-
-
-def _limits(campaign: Campaign) -> Iterator[_Problem]:
-    budget, do = campaign.budget, campaign.do
-    if budget.is_limited() and not isinstance(do, DoVoucher):
-        yield ("budget",), "a budget is for vouchers; anything else can have `per_customer`"
-    elif budget.amount_cents and not (isinstance(do, DoVoucher) and do.discount_cents):
-        yield (
-            ("budget", "amount_cents"),
-            "`amount_cents` goes with a voucher of `discount_cents`: what a percentage is worth is known only when "
-            "it is redeemed; limit the number of `vouchers`",
-        )
-    if budget.returns and not budget.is_limited():
-        yield ("budget", "returns"), "`returns` needs a limit to return to: `vouchers` or `amount_cents`"
-    if campaign.per_customer_days and not campaign.per_customer:
-        yield ("per_customer_days",), "`per_customer_days` needs `per_customer`: how often within these days"
-
-
-def _choices(found: object, valid: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(found), valid, n=1, cutoff=0.5)
-    hint = f"did you mean `{near[0]}`? " if near else ""
-    return f"{hint}Valid are: {', '.join(valid)}"
+def _header(path: Place) -> str:
+    """What stands in brackets over a table: `step.do`."""
+    return ".".join(part for part in path if isinstance(part, str))
 
 
 def _valid(kind: msgspec.inspect.Type) -> str:
@@ -341,21 +294,18 @@ def _shown(value: object) -> str:
     return msgspec.json.encode(value, enc_hook=str).decode()
 
 
-def _line(text: str, path: _Path) -> int:
+def _line(text: str, path: Place) -> int:
     """The line where `path` is written: its key, else the nearest table around it, else the first line.
 
     TOML's reader keeps no lines, so headers and keys are looked for; inside inline tables the line of their key
     is the answer.
     """
     best, depth = 1, 0
-    header: _Path = ()
-    counts: dict[str, int] = {}
+    header: Place = ()
+    lasts: dict[Place, int] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if match := _HEADER.match(line):
-            name = match[2].strip("\"'")
-            index = counts.get(name, 0)
-            counts[name] = index + 1
-            header = (name, index) if match[1] == "[[" else tuple(name.split("."))
+            header = _place(match[2], lasts, begins_one=match[1] == "[[")
             here = header
         elif match := _KEY.match(line):
             here = (*header, match[1])
@@ -364,3 +314,16 @@ def _line(text: str, path: _Path) -> int:
         if len(here) > depth and path[: len(here)] == here:
             best, depth = number, len(here)
     return best
+
+
+def _place(dotted: str, lasts: dict[Place, int], *, begins_one: bool) -> Place:
+    """Where a header leads: `step.do` below the last of `[[step]]`. `lasts` has the last index of each list."""
+    here: Place = ()
+    parts = [part.strip(" \"'") for part in dotted.split(".")]
+    for place, part in enumerate(parts, 1):
+        here = (*here, part)
+        if begins_one and place == len(parts):
+            lasts[here] = lasts.get(here, -1) + 1
+        if here in lasts:
+            here = (*here, lasts[here])
+    return here

@@ -8,10 +8,12 @@ import msgspec
 
 from pipeline.campaigns import CampaignError
 from pipeline.core.customer import conditions
-from pipeline.core.rules import Campaign, Segment
+from pipeline.core.rules import Campaign, ExitSegmentEntered, ExitSegmentLeft, Segment
 from pipeline.core.when import WhenNewsletter, WhenSegmentEntered, WhenSegmentLeft
 
 OWN_FIELD = "segments"
+NAMING = WhenSegmentEntered | WhenSegmentLeft | WhenNewsletter | ExitSegmentEntered | ExitSegmentLeft
+"""What names a segment; "": none."""
 
 
 def load(folder: Path) -> tuple[Segment, ...]:
@@ -56,13 +58,13 @@ def parse(text: str, file: Path) -> Segment:
 
 
 def check(campaigns: Sequence[Campaign], segments: Sequence[Segment]) -> None:
-    """Whether every segment a campaign waits for is there. Raises CampaignError."""
+    """Whether every segment a campaign waits for, or ends a journey with, is there. Raises CampaignError."""
     names = {segment.name for segment in segments}
     problems = [
-        f"{campaign.name}.toml: there is no segment `{campaign.when.segment}`; valid are: {', '.join(sorted(names))}"
+        f"{campaign.name}.toml: there is no segment `{one.segment}`; valid are: {', '.join(sorted(names))}"
         for campaign in campaigns
-        if isinstance(campaign.when, WhenSegmentEntered | WhenSegmentLeft | WhenNewsletter)
-        and campaign.when.segment not in ("", *names)
+        for one in (campaign.when, *campaign.exits)
+        if isinstance(one, NAMING) and one.segment not in ("", *names)
     ]
     if problems:
         raise CampaignError(problems)

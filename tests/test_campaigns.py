@@ -9,7 +9,7 @@ import pytest
 from pipeline import campaigns
 from pipeline.campaigns import CampaignError, from_json, load, parse, to_json
 from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
-from pipeline.core.rules import Budget, Campaign, Condition, Contact
+from pipeline.core.rules import Budget, Campaign, Condition, Contact, Step
 from pipeline.core.when import WhenHesitating, WhenLapsed, WhenRegular
 
 FOLDER = Path(__file__).parents[1] / "campaigns"
@@ -30,6 +30,24 @@ name = "good"
 kind = "hesitating"
 [do]
 kind = "chat_prompt"
+"""
+CART = """\
+name = "x"
+[when]
+kind = "cart_abandoned"
+[do]
+kind = "message"
+template = "cart"
+[contact]
+channels = ["email"]
+"""
+STEP = """\
+[[step]]
+name = "again"
+wait_days = 3
+[step.do]
+kind = "message"
+template = "again"
 """
 
 
@@ -67,6 +85,7 @@ def test_the_example_is_a_campaign_once_it_is_renamed():
         DoChatPrompt,
         DoMessage,
         DoTask,
+        Step,
         Contact,
         Budget,
     ],
@@ -75,17 +94,22 @@ def test_the_example_shows_every_key(struct):
     text = EXAMPLE.read_text(encoding="utf-8")
     for field in msgspec.structs.fields(struct):
         name = field.encode_name
-        assert re.search(rf"^[# ]*(\[+{name}\]+|{name} = )", text, re.MULTILINE), f"{struct.__name__}.{name}"
+        assert re.search(rf"^[# ]*(\[+(step\.)?{name}\]+|{name} = )", text, re.MULTILINE), f"{struct.__name__}.{name}"
 
 
 @pytest.mark.parametrize("kind", re.findall(r"kind = \"(\w+)\"", EXAMPLE.read_text(encoding="utf-8")))
 def test_each_kind_of_the_example_is_one(kind):
-    assert kind in {name for kinds in campaigns.KINDS.values() for name in kinds}
+    assert kind in {name for kinds in campaigns.KINDS.values() for name in kinds} | {*campaigns.EXITS}
 
 
 def test_each_alternative_of_the_example_is_valid_once_it_is_uncommented():
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     shown = "\n".join(line[4:] for line in lines if line.startswith("#   "))
+    shown, *exits = re.split(r"(?m)^(?=\[\[exit\]\]$)", shown)
+    journey = CART + STEP + "".join(exits)
+    assert {type(one) for one in parse(journey, Path("x.toml")).exits} == {
+        campaigns.EXITS[kind] for kind in ("cart_gone", "segment_entered", "segment_left")
+    }
     blocks = re.split(r"(?m)^(?=\[(?:when|do)\]$)", shown)[1:]
     found = set()
     for block in blocks:

@@ -16,6 +16,7 @@ OUTCOMES = {
     "REFUSED": "It did not act",
     "DEFERRED": "It put this off",
     "REVOKED": "It took this back",
+    "ENDED": "Its steps ended",
 }
 
 Json = dict[str, Any]

@@ -33,6 +33,18 @@ REASONS = {
     "budget_spent": "the campaign's budget is spent",
     "budget_busy": "the campaign's budget has too much to answer at once",
     "newsletter_stopped": "the newsletter was stopped",
+    "step": "the wait for its next step was over",
+    "journey_open": "its steps for an earlier occasion are not over yet",
+    "bought": "they have bought since it began",
+    "unsubscribed": "they took a permission back",
+    "segment_entered": "they came into a segment",
+    "segment_left": "they dropped out of a segment",
+    "condition": "a condition that ends it holds",
+    "occasion_gone": "what it began with was taken back",
+    "merged": "they were on two devices in it, and one goes on",
+    "stood_too_long": "the campaign was paused for too long",
+    "campaign_ended": "the campaign is not in force any more",
+    "step_gone": "the next step is not in the campaign any more",
     "not_in_force": "the campaign is not in force any more",
 }
 FACTS = {
@@ -60,8 +72,14 @@ FACTS = {
     "vouchers": "{} vouchers in all",
     "spent": "{} given",
     "reserved": "{} reserved",
+    "step": "step {}",
+    "waited_hours": "after {} hours",
+    "stood_days": "{} days",
+    "withdrawn": "withdrawn: {}",
+    "segment": "segment {}",
+    "none_of": "none of: {}",
 }
-HIDDEN = frozenset({"again_at", "conversation", "cents", "agents"})
+HIDDEN = frozenset({"again_at", "conversation", "cents", "agents", "not"})
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +135,7 @@ _DECIDED = {
     "REFUSED": "Decided against it",
     "DEFERRED": "Put off",
     "REVOKED": "Taken back",
+    "ENDED": "Its steps ended",
 }
 
 
@@ -151,7 +170,8 @@ def _voucher(voucher: Voucher) -> str:
 def _condition(facts: dict[str, Any]) -> str:
     """What a campaign demands, and what was found instead."""
     operator = str(facts["op"]).replace("_", " ")
-    return f"{facts['field']} {operator} {_plain(facts['value'])}, found {_plain(facts['found'])}"
+    demanded = "not " if facts.get("not") else ""
+    return f"{demanded}{facts['field']} {operator} {_plain(facts['value'])}, found {_plain(facts['found'])}"
 
 
 def _plain(value: object) -> str:

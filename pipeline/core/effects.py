@@ -116,7 +116,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     customer: str
     campaign: str
     occasion: str
-    outcome: Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED"]
+    outcome: Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED", "ENDED"]
     reason: str
     facts: str
     decided_at: int

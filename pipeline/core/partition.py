@@ -32,7 +32,7 @@ from pipeline.core.events import (
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.newsletter import Editions, NewsletterOrdered, Walk, ordered, stopped
 from pipeline.core.presence import AgentsChanged, Presence, heard
-from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live
+from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live, paused
 from pipeline.core.scheme import Scheme
 
 CORE_VERSION = 1
@@ -209,8 +209,10 @@ def activate(active: ActiveRules, event: Changed) -> ActiveRules:
 
 def rules_of(active: ActiveRules, code_secret: bytes, *, redeemable: bool) -> Rules:
     """What steps consult. Raises msgspec.ValidationError if the campaigns or the model are not well-formed."""
+    campaigns = _campaigns.decode(active.campaigns)
     return Rules(
-        campaigns=live(_campaigns.decode(active.campaigns)),
+        campaigns=live(campaigns),
+        paused=paused(campaigns),
         campaigns_version=active.campaigns_version,
         segments=_segments.decode(active.segments),
         policy=_policy.decode(active.policy) if active.policy else NO_POLICY,

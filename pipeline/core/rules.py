@@ -16,6 +16,7 @@ from pipeline.core.presence import Presence
 from pipeline.core.scheme import Earning, Scheme
 from pipeline.core.when import Kind, WhenHesitating
 
+HOUR_MS = 3_600_000
 Operator = Literal["is", "is_not", "at_least", "at_most", "above", "below", "one_of", "contains"]
 
 
@@ -50,6 +51,61 @@ class Contact(Part, frozen=True, kw_only=True):
     purpose: str = "marketing"
     soft_opt_in: bool = False
     """Whether buyers who have not objected may be contacted though they never said yes."""
+
+
+class Step(Part, frozen=True, kw_only=True):
+    """One `[[step]]` of a campaign: what follows, so long after what came before it was done or left out."""
+
+    name: Name
+    """Of its own within the campaign; who waits for it finds it again by this name when the file was changed."""
+    wait_days: NotNegative = 0
+    wait_hours: NotNegative = 0
+    """Both together, at least an hour."""
+    conditions: tuple[Condition, ...] = msgspec.field(default=(), name="if")
+    """All must hold then, else the step is left out and the next one waited for."""
+    any_of: tuple[Condition, ...] = msgspec.field(default=(), name="any")
+    """One of them must hold, if there are any."""
+    none_of: tuple[Condition, ...] = msgspec.field(default=(), name="not")
+    """None of them may hold."""
+    do: Do
+    contact: Contact | None = None
+    """Without it: the campaign's."""
+
+    def wait_ms(self) -> int:
+        """How long it waits."""
+        return (self.wait_days * 24 + self.wait_hours) * HOUR_MS
+
+
+class ExitBought(Part, frozen=True, kw_only=True, tag_field="kind", tag="bought"):
+    """An order was completed since the journey began."""
+
+
+class ExitUnsubscribed(Part, frozen=True, kw_only=True, tag_field="kind", tag="unsubscribed"):
+    """A permission for the campaign's purpose was withdrawn since the journey began, whatever the channel."""
+
+
+class ExitCartGone(Part, frozen=True, kw_only=True, tag_field="kind", tag="cart_gone"):
+    """The cart it began with was emptied, bought or begun anew."""
+
+
+class ExitSegmentEntered(Part, frozen=True, kw_only=True, tag_field="kind", tag="segment_entered"):
+    """The customer came into this segment."""
+
+    segment: Name
+
+
+class ExitSegmentLeft(Part, frozen=True, kw_only=True, tag_field="kind", tag="segment_left"):
+    """The customer dropped out of this segment."""
+
+    segment: Name
+
+
+class ExitCondition(Condition, frozen=True, kw_only=True, tag_field="kind", tag="condition"):
+    """A condition holds."""
+
+
+Exit = ExitBought | ExitUnsubscribed | ExitCartGone | ExitSegmentEntered | ExitSegmentLeft | ExitCondition
+"""`[[exit]]` of a campaign: what ends its journeys, whenever it comes."""
 
 
 class Budget(Part, frozen=True, kw_only=True):
@@ -100,7 +156,15 @@ class Campaign(Part, frozen=True, kw_only=True):
     when: Kind
     conditions: tuple[Condition, ...] = msgspec.field(default=(), name="if")
     """All must hold."""
+    any_of: tuple[Condition, ...] = msgspec.field(default=(), name="any")
+    """One of them must hold, if there are any."""
+    none_of: tuple[Condition, ...] = msgspec.field(default=(), name="not")
+    """None of them may hold."""
     do: Do
+    steps: tuple[Step, ...] = msgspec.field(default=(), name="step")
+    """What follows once it has acted, one after the other: a journey."""
+    exits: tuple[Exit, ...] = msgspec.field(default=(), name="exit")
+    """What ends a journey before its last step."""
     contact: Contact = Contact()
     holdout_percent: Percent = 0
     """This share of the customers (the same ones always) is decided for and then left alone, to measure against."""
@@ -111,6 +175,25 @@ class Campaign(Part, frozen=True, kw_only=True):
     per_customer_days: NotNegative = 0
     """0: ever."""
     budget: Budget = Budget()
+
+    def at(self, step: Step) -> "Campaign":
+        """What it is while this step is decided: limits for each customer count journeys, not their steps."""
+        return msgspec.structs.replace(
+            self,
+            conditions=step.conditions,
+            any_of=step.any_of,
+            none_of=step.none_of,
+            do=step.do,
+            contact=step.contact or self.contact,
+            steps=(),
+            exits=(),
+            per_customer=0,
+            per_customer_days=0,
+        )
+
+    def place_of(self, step: str) -> int:
+        """Which of its steps has this name; -1: none."""
+        return next((place for place, one in enumerate(self.steps) if one.name == step), -1)
 
 
 When = TypeVar("When", bound=Kind)
@@ -135,6 +218,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     cart_idle_ms: tuple[int, ...] = ()
     """After how long a silence campaigns find a cart idle, the shortest first; filled in here."""
     loyalty: Scheme | None = None
+    paused: frozenset[str] = frozenset()
+    """Campaigns that stand still: so do their journeys."""
+    journeys: dict[str, Campaign] = {}
+    """The campaigns that have steps; filled in here."""
+    steps: dict[tuple[str, str], Campaign] = {}
+    """By campaign and step: the campaign as it is there (`Campaign.at`); filled in here."""
     by_kind: dict[type, list[tuple[Campaign, Any]]] = {}
     """The campaigns by the kind of their `when`; filled in here, so that who waits for one kind passes no other."""
 
@@ -146,11 +235,19 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         for campaign in self.campaigns:
             by_kind.setdefault(type(campaign.when), []).append((campaign, campaign.when))
         msgspec.structs.force_setattr(self, "by_kind", by_kind)
+        journeys = {campaign.name: campaign for campaign in self.campaigns if campaign.steps}
+        steps = {(name, step.name): it.at(step) for name, it in journeys.items() for step in it.steps}
+        msgspec.structs.force_setattr(self, "journeys", journeys)
+        msgspec.structs.force_setattr(self, "steps", steps)
         idle_ms = {when.cart_idle_minutes * 60_000 for _, when in self.waiting_for(WhenHesitating)} - {0}
         msgspec.structs.force_setattr(self, "cart_idle_ms", tuple(sorted(idle_ms)))
 
         earnings = {earning.event: earning for earning in self.loyalty.events} if self.loyalty else {}
         msgspec.structs.force_setattr(self, "earnings", earnings)
+
+    def acting(self, campaign: str, step: str) -> Campaign:
+        """The campaign as it acts at a step of its journeys; "": at their first. It must be in force."""
+        return self.steps.get((campaign, step)) or next(it for it in self.campaigns if it.name == campaign)
 
     def waiting_for(self, kind: type[When]) -> Sequence[tuple[Campaign, When]]:
         """Each campaign whose `when` is of this kind, with it, in the order in which they are considered."""
@@ -160,3 +257,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 def live(campaigns: tuple[Campaign, ...]) -> tuple[Campaign, ...]:
     """Those in force, in the order in which they are considered."""
     return tuple(sorted((c for c in campaigns if c.state in ("live", "shadow")), key=lambda c: (-c.priority, c.name)))
+
+
+def paused(campaigns: tuple[Campaign, ...]) -> frozenset[str]:
+    """The names of those that stand still."""
+    return frozenset(campaign.name for campaign in campaigns if campaign.state == "paused")

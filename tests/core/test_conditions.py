@@ -2,11 +2,11 @@
 
 import pytest
 
-from core.making import DAY, T0, but, buyer, visitor
+from core.making import DAY, T0, THANKS, but, buyer, visitor
 from pipeline.core.customer import conditions
 from pipeline.core.customer.activity import Activity
 from pipeline.core.customer.chat import Chatting
-from pipeline.core.customer.conditions import FIELDS, OPERATORS, check, found, holds
+from pipeline.core.customer.conditions import FIELDS, OF_JOURNEY, OPERATORS, check, found, holds, unmet
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.identity import Identity
 from pipeline.core.customer.lifecycle import STAGES, Lifecycle
@@ -177,6 +177,33 @@ def test_a_part_of_a_stage_s_name_may_be_asked_for():
 
 def test_the_fields_are_drawn_for_the_documentation():
     lines = conditions.as_markdown().splitlines()
-    assert len(lines) == 2 + len(FIELDS)
+    assert len(lines) == 2 + len(FIELDS) + len(OF_JOURNEY)
     assert "| `identity.known` | yes or no | is, is_not | Whether this is a known person" in conditions.as_markdown()
     assert "The stage in the sales cycle. One of: visitor, interested," in conditions.as_markdown()
+
+
+ORDERS = Condition(field="purchases.orders", op="at_least", value=2)
+JAZZ = Condition(field="groups", op="contains", value="jazz")
+
+
+@pytest.mark.parametrize(
+    ("asked", "facts"),
+    [
+        ({"conditions": (ORDERS,)}, {"field": "purchases.orders", "op": "at_least", "value": 2, "found": 1}),
+        ({"any_of": (ORDERS, JAZZ)}, {"none_of": ["purchases.orders at_least 2", 'groups contains "jazz"']}),
+        ({"any_of": (JAZZ, but(ORDERS, value=1))}, None),
+        (
+            {"none_of": (ORDERS, but(ORDERS, value=1))},
+            {"field": "purchases.orders", "op": "at_least", "value": 1, "found": 1, "not": True},
+        ),
+        ({"none_of": (ORDERS, JAZZ)}, None),
+    ],
+)
+def test_what_is_asked_and_not_found_is_named(asked, facts):
+    assert unmet(but(THANKS, **asked), buyer(0), T0) == facts
+
+
+def test_a_journey_is_asked_of_only_where_there_is_one():
+    bought = Condition(field="journey.bought", op="is", value=True)
+    assert check(bought).startswith("`journey.bought` is not a field but in a step or an exit; ")
+    assert check(bought, in_journey=True) is None

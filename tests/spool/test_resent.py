@@ -5,11 +5,11 @@ from typing import Any
 
 from collector.harness import CODEC, NOW, SERVER_KEY, Door
 from core.making import rules
-from stories.little_log import LittleLog
 
 from pipeline.core.customer.profile import Profile
 from pipeline.core.events import Purchase
 from pipeline.producers.spool import Leaving
+from pipeline.rehearsal.little_log import LittleLog
 from spool.world import OPTIONS, World
 
 ORDER: dict[str, Any] = {

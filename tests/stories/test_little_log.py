@@ -11,7 +11,7 @@ from pipeline.core.events import BROWSER, SERVER, VERIFIED, Clickstream, Custome
 from pipeline.core.identifiers import customer_key
 from pipeline.core.rules import Campaign, Rules, live
 from pipeline.core.when import WhenHesitating, WhenRegular
-from stories.little_log import LittleLog
+from pipeline.rehearsal.little_log import LittleLog
 
 START = 1_767_268_800_000
 EVENTS = 1_500

@@ -9,10 +9,11 @@ import pytest
 
 from pipeline.core import voucher
 from pipeline.core.events import RedemptionRequested
-from pipeline.core.presence import AgentsChanged
 from pipeline.core.voucher import VoucherState
-from stories import script, telling
-from stories.little_log import LittleLog
+from pipeline.rehearsal import script
+from pipeline.rehearsal.little_log import LittleLog
+from pipeline.rehearsal.playing import perform
+from stories import telling
 
 HERE = Path(__file__).parent
 RULER = "----\n"
@@ -30,33 +31,23 @@ def test_story(path: Path, request: pytest.FixtureRequest) -> None:
 
 def play(text: str) -> str:
     """What happens in a story, as text."""
-    rules, lines = script.parsed(text)
-    log = LittleLog(rules)
+    story = script.parsed(text)
+    log = LittleLog(story.rules())
     ends: list[str] = []
     told = 0
-    for line in lines:
+    for line in story.lines:
         log.pass_to(line.now)
-        answer = _perform(log, line)
+        answer = ""
+        if line.who.startswith("v:"):
+            answer = _redeem(log, line)
+        else:
+            perform(log, story, line)
         ends += [telling.happening(*entry) for entry in log.happened[told:]]
         told = len(log.happened)
         ends += [f"{telling.moment(line.now)}  {answer}"] if answer else []
     for state in sorted(log.states.values(), key=lambda state: state.key):
         ends += ["", *telling.facts(state)]
     return _named("\n".join(ends).lstrip("\n") + "\n", log)
-
-
-def _perform(log: LittleLog, line: script.Line) -> str:
-    if line.who == "desk":
-        log.hear(AgentsChanged(**script.agents(line), source="desk", received_at=line.now))
-        return ""
-    if line.who == "log":
-        log.messages_wait = line.name == "Messages wait"
-        log.release() if line.name == "Messages arrive" else None
-        return ""
-    if line.who.startswith("v:"):
-        return _redeem(log, line)
-    log.accept(*script.stimulus(line))
-    return ""
 
 
 def _redeem(log: LittleLog, line: script.Line) -> str:

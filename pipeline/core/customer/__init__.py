@@ -25,6 +25,7 @@ from pipeline.core.customer import (
     dedup,
     expiry,
     identity,
+    journeys,
     lapse,
     lifecycle,
     loyalty,
@@ -78,7 +79,9 @@ FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
     ("loyalty", loyalty.HEARS, loyalty.step),
     ("chat", chat.HEARS, chat.step),
     ("segments", segments.HEARS, segments.step),
+    ("journeys", journeys.HEARS, journeys.step),
     ("decisions", decisions.HEARS, decisions.step),
+    ("journeys", journeys.ANSWERS, journeys.walked),
     ("loyalty", rewards.HEARS, rewards.step),
     ("vouchers", vouchers.HEARS, vouchers.step),
     ("reach", reach.HEARS, reach.step),
@@ -93,6 +96,7 @@ WAITING: tuple[Callable[[Profile], int], ...] = (
     occasions.due,
     loyalty.due,
     segments.due,
+    journeys.due,
     decisions.due,
 )
 """When what waits for a moment is due next, epoch ms; 0: it waits for nothing."""

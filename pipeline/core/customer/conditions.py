@@ -8,7 +8,8 @@ import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pipeline.core.rules import Condition, Operator
+from pipeline.core.customer.notes import Fact
+from pipeline.core.rules import Campaign, Condition, Operator
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
@@ -147,11 +148,20 @@ FIELDS: dict[str, Field] = {
 """By name: everything a condition can ask."""
 
 
+OF_JOURNEY: dict[str, Field] = {
+    "journey.bought": Field(
+        "yes or no", lambda p, began: p.purchases.last_at > began, "Whether an order was completed since it began."
+    ),
+    "journey.days": Field("number", lambda p, began: _days_since(began, p.now), "Whole days since it began."),
+}
+"""What a step and an exit can ask as well; these readings are given when the journey began."""
+
+
 def as_markdown() -> str:
     """The table for the documentation: one row for each field, with the operators it goes with."""
     rows = [
         f"| `{name}` | {field.kind} | {', '.join(OPERATORS[field.kind])} | {_described(field)} |"
-        for name, field in sorted(FIELDS.items())
+        for name, field in [*sorted(FIELDS.items()), *OF_JOURNEY.items()]
     ]
     return "\n".join(["| field | type | op | what it is |", "|---|---|---|---|", *rows]) + "\n"
 
@@ -160,24 +170,48 @@ def _described(field: Field) -> str:
     return f"{field.documentation} One of: {', '.join(field.values)}." if field.values else field.documentation
 
 
-def found(condition: Condition, profile: "Profile", now: int) -> Reading:
-    """What the profile has in the condition's field. Raises KeyError for a field `check` would refuse."""
-    return FIELDS[condition.field].read(profile, now)
+def found(condition: Condition, profile: "Profile", now: int, began: int = 0) -> Reading:
+    """What the profile has in the condition's field; `began`: when the journey did, epoch ms, in one. Raises KeyError
+    for a field `check` would refuse."""
+    field = FIELDS.get(condition.field)
+    return field.read(profile, now) if field else OF_JOURNEY[condition.field].read(profile, began)
 
 
-def holds(condition: Condition, profile: "Profile", now: int) -> bool:
+def holds(condition: Condition, profile: "Profile", now: int, began: int = 0) -> bool:
     """Whether the condition is true of the profile at `now`. What is not known makes every condition false."""
-    reading = found(condition, profile, now)
+    reading = found(condition, profile, now, began)
     return reading is not None and _TESTS[condition.op](reading, condition.value)
 
 
-def check(condition: Condition) -> str | None:
+def unmet(campaign: Campaign, profile: "Profile", now: int, began: int = 0) -> dict[str, Fact] | None:
+    """What the campaign asks and does not find: the first of `if` that does not hold, that none of `any` does, or the
+    first of `not` that does; None: nothing."""
+    for condition in campaign.conditions:
+        if not holds(condition, profile, now, began):
+            return _found_instead(condition, profile, now, began)
+    if campaign.any_of and not any(holds(condition, profile, now, began) for condition in campaign.any_of):
+        return {"none_of": [f"{it.field} {it.op} {_shown(it.value)}" for it in campaign.any_of]}
+    for condition in campaign.none_of:
+        if holds(condition, profile, now, began):
+            return _found_instead(condition, profile, now, began) | {"not": True}
+    return None
+
+
+def _found_instead(condition: Condition, profile: "Profile", now: int, began: int) -> dict[str, Fact]:
+    value = list(condition.value) if isinstance(condition.value, tuple) else condition.value
+    reading = found(condition, profile, now, began)
+    return {"field": condition.field, "op": condition.op, "value": value, "found": reading}
+
+
+def check(condition: Condition, *, in_journey: bool = False) -> str | None:
     """What is wrong with the condition, as one sentence that names what is valid; None: nothing."""
-    field = FIELDS.get(condition.field)
+    fields = FIELDS | OF_JOURNEY if in_journey else FIELDS
+    field = fields.get(condition.field)
     if field is None:
-        near = difflib.get_close_matches(condition.field, FIELDS, n=1)
+        near = difflib.get_close_matches(condition.field, fields, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
-        return f"`{condition.field}` is not a field; {hint}valid are: {', '.join(sorted(FIELDS))}"
+        but = " but in a step or an exit" if condition.field in OF_JOURNEY else ""
+        return f"`{condition.field}` is not a field{but}; {hint}valid are: {', '.join(sorted(fields))}"
     operators = OPERATORS[field.kind]
     if condition.op not in operators:
         valid = ", ".join(operators)

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from pipeline.core.customer import acting, objections, permitted
-from pipeline.core.customer.notes import Candidate, Granted, LapseDisproved, Note, OccasionGone, facts_json
+from pipeline.core.customer.notes import (
+    Candidate,
+    Concluded,
+    Fact,
+    Granted,
+    JourneyEnded,
+    LapseDisproved,
+    Note,
+    OccasionGone,
+    begun_with,
+    facts_json,
+)
 from pipeline.core.customer.pending import (
     MAX_ASKED,
     Pending,
@@ -39,9 +50,9 @@ MAX_ENDED = 50
 """Campaigns not live any more whose issued occasions are kept: a paused campaign that resumes repeats nothing."""
 DAY_MS = 86_400_000
 
-_CONCERNS = (Candidate, LapseDisproved, OccasionGone)
+_CONCERNS = (Candidate, LapseDisproved, OccasionGone, JourneyEnded)
 HEARS: frozenset[type] = frozenset({*_CONCERNS, TimerDue, HandedOver, RulesChanged, BudgetAnswered})
-Outcome = Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED"]
+Outcome = Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED", "ENDED"]
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -105,6 +116,16 @@ class _Sitting:
             )
         )
 
+    def refuse(self, candidate: Candidate, reason: str, facts: dict[str, Fact] | None = None) -> str:
+        """Answer that it may not; the reason."""
+        self.answer(candidate.campaign, candidate.occasion, "REFUSED", reason, facts_json(facts or {}))
+        return reason
+
+    def conclude(self, candidate: Candidate, how: str) -> None:
+        """It waits no longer: a journey may begin with it or go on after it."""
+        if how and candidate.campaign in self.rules.journeys:
+            self.outputs.append(Concluded(candidate, how))
+
 
 def step(
     profile: "Profile", event: Stimulus, now: int, rules: Rules, notes: Sequence[Note]
@@ -129,7 +150,10 @@ def step(
     disproved = [note for note in notes if isinstance(note, LapseDisproved | OccasionGone)]
     for note in disproved:
         _revoke(sitting, note)
+    for ended in (note for note in notes if isinstance(note, JourneyEnded)):
+        sitting.answer(ended.campaign, ended.occasion, "ENDED", ended.reason, ended.facts)
     still = [it for it in held if not any(it.is_for(note.rule, note.occasion) for note in disproved)]
+    still = [it for it in still if not it.step or profile.journeys.awaits(it.campaign, it.occasion)]
     fresh = [note for note in notes if isinstance(note, Candidate)]
     if still or fresh:
         _hear(sitting, still, fresh)
@@ -152,6 +176,7 @@ def _heard_of_budget(sitting: _Sitting, answer: BudgetAnswered, pending: Sequenc
     held, refused = answered(pending, answer)
     if refused is not None and refused.occasion not in sitting.issued.get(refused.campaign, ()):
         sitting.answer(refused.campaign, refused.occasion, "REFUSED", answer.reason, answer.facts)
+        sitting.conclude(candidate_of(refused), answer.reason)
     return held
 
 
@@ -160,93 +185,108 @@ def _hear(sitting: _Sitting, still: list[Pending], fresh: list[Candidate]) -> No
     for campaign in sitting.rules.campaigns:
         for pending in still:
             if pending.campaign == campaign.name:
-                _consider(sitting, campaign, candidate_of(pending), pending)
+                _hear_one(sitting, campaign, candidate_of(pending), pending)
         for candidate in fresh:
             if candidate.campaign == campaign.name:
-                _consider(sitting, campaign, candidate, None)
+                _hear_one(sitting, campaign, candidate, None)
 
 
-def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pending: Pending | None) -> None:
-    """Answer one candidate; `pending` if it waited."""
+def _hear_one(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pending: Pending | None) -> None:
+    """One candidate, by what the campaign says at its step; of a step that is gone it is the last that is heard."""
+    if candidate.step:
+        at_step = sitting.rules.steps.get((campaign.name, candidate.step))
+        if at_step is None:
+            return
+        campaign = at_step
+    sitting.conclude(candidate, _consider(sitting, campaign, candidate, pending))
+
+
+def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pending: Pending | None) -> str:
+    """Answer one candidate (`pending` if it waited). What it comes to: `TAKEN`, the reason why not; "": it waits."""
     name, occasion, fresh = candidate.campaign, candidate.occasion, pending is None
     if occasion in sitting.issued.get(name, ()):
         last = sitting.answers.get(name)
         if last is None or last.occasion != occasion or last.outcome == "DEFERRED":
-            sitting.answer(name, occasion, "REFUSED", "already_issued", "{}")
-        return
+            sitting.refuse(candidate, "already_issued")
+        return "already_issued"
     if fresh and any(it.is_for(name, occasion) and (it.budget_id or it.since) for it in sitting.pending):
-        return
+        return ""
     if fresh and not isinstance(campaign.do, DoChatPrompt) and objections.is_unverified(sitting, campaign):
-        sitting.answer(name, occasion, "REFUSED", "unverified", "{}")
-        return
+        return sitting.refuse(candidate, "unverified")
     if pending is not None and (pending.is_asked() or pending.put_off_until > sitting.now):
         sitting.pending.append(pending)
-        return
+        return ""
     if sitting.claim_until > sitting.now:
-        if not any(it.is_for(name, occasion) for it in sitting.pending):
-            again_at = sitting.claim_until
-            sitting.pending.append(
-                msgspec.structs.replace(pending, again_at=again_at) if pending else waiting(candidate, again_at)
-            )
-        if fresh:  # what waits already was answered when it began to wait
-            facts = facts_json({"again_at": sitting.claim_until})
-            sitting.answer(name, occasion, "DEFERRED", "claim_open", facts)
-        return
-    if not fresh and (gone := objections.outdated(sitting, campaign, occasion)):
-        sitting.answer(name, occasion, "REFUSED", gone.reason, facts_json(gone.facts))
-        return
+        _wait_for_claim(sitting, candidate, pending)
+        return ""
+    if not fresh and not candidate.step and (gone := objections.outdated(sitting, campaign, occasion)):
+        return sitting.refuse(candidate, gone.reason, gone.facts)
     for objection in objections.CHECKS:
         refusal = objection(sitting, campaign)
         if refusal is not None:
-            sitting.answer(name, occasion, "REFUSED", refusal.reason, facts_json(refusal.facts))
-            return
-    if _is_put_off(sitting, campaign, candidate, pending):
-        return
-    if refusal := objections.holdout(sitting, campaign):
+            return sitting.refuse(candidate, refusal.reason, refusal.facts)
+    if hindrance := _hindrance(sitting, campaign):
+        return _put_off(sitting, campaign, candidate, pending, hindrance)
+    walk = sitting.profile.journeys.open[name].walk if candidate.step else None
+    if refusal := objections.holdout(sitting, campaign, walk):
         _mark_issued(sitting, campaign, occasion)
-        sitting.answer(name, occasion, "REFUSED", refusal.reason, facts_json(refusal.facts))
-        return
-    if campaign.state == "shadow":
+        return sitting.refuse(candidate, refusal.reason, refusal.facts)
+    if "shadow" in (campaign.state, walk):
         channel, closed = acting.way(sitting.profile, campaign)
         sitting.answer(name, occasion, "REFUSED", "shadow", acting.with_way(candidate, channel, closed).facts)
-        return
+        return "shadow"
     if isinstance(campaign.do, DoVoucher) and campaign.budget.is_limited():
         if pending is None or not pending.granted:
-            _ask(sitting, campaign, candidate)
-            return
+            return _ask(sitting, campaign, candidate)
         sitting.spent.add(pending.budget_id)
-    _take(sitting, campaign, candidate)
+    return _take(sitting, campaign, candidate)
 
 
-def _is_put_off(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pending: Pending | None) -> bool:
-    """Whether the contact policy has it wait; what would wait for too long is refused instead."""
+def _wait_for_claim(sitting: _Sitting, candidate: Candidate, pending: Pending | None) -> None:
+    again_at = sitting.claim_until
+    if not any(it.is_for(candidate.campaign, candidate.occasion) for it in sitting.pending):
+        held = msgspec.structs.replace(pending, again_at=again_at) if pending else waiting(candidate, again_at)
+        sitting.pending.append(held)
+    if pending is None:  # what waits already was answered when it began to wait
+        facts = facts_json({"again_at": again_at})
+        sitting.answer(candidate.campaign, candidate.occasion, "DEFERRED", "claim_open", facts)
+
+
+def _hindrance(sitting: _Sitting, campaign: Campaign) -> permitted.Hindrance | None:
+    """What of the contact policy speaks against now."""
     profile, now = sitting.profile, sitting.now
     channel, _ = acting.way(profile, campaign)
-    hindrance = permitted.hindrance(profile, campaign, channel, sitting.contacted, now, sitting.rules.policy)
-    if hindrance is None:
-        return False
-    held = put_off(candidate, pending, hindrance.until, now)
-    waits = hindrance.until <= held.since + permitted.longest_wait_ms(campaign)
-    facts = facts_json(hindrance.facts | {"again_at": hindrance.until} if waits else hindrance.facts)
-    outcome: Outcome = "DEFERRED" if waits else "REFUSED"
-    sitting.answer(campaign.name, candidate.occasion, outcome, hindrance.reason, facts)
-    if waits:
-        sitting.pending.append(held)
-    return True
+    return permitted.hindrance(profile, campaign, channel, sitting.contacted, now, sitting.rules.policy)
 
 
-def _ask(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
+def _put_off(
+    sitting: _Sitting,
+    campaign: Campaign,
+    candidate: Candidate,
+    pending: Pending | None,
+    hindrance: permitted.Hindrance,
+) -> str:
+    """It waits until the contact policy has room; what would wait for too long is refused instead."""
+    held = put_off(candidate, pending, hindrance.until, sitting.now)
+    if hindrance.until > held.since + permitted.longest_wait_ms(campaign):
+        return sitting.refuse(candidate, hindrance.reason, hindrance.facts)
+    facts = facts_json(hindrance.facts | {"again_at": hindrance.until})
+    sitting.answer(campaign.name, candidate.occasion, "DEFERRED", hindrance.reason, facts)
+    sitting.pending.append(held)
+    return ""
+
+
+def _ask(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> str:
     """Everything speaks for it, and the budget has the last word."""
     if sum(it.is_asked() and it.campaign == campaign.name for it in sitting.pending) >= MAX_ASKED:
-        facts = facts_json({"asked": MAX_ASKED})
-        sitting.answer(campaign.name, candidate.occasion, "REFUSED", "budget_busy", facts)
-        return
+        return sitting.refuse(candidate, "budget_busy", {"asked": MAX_ASKED})
     pending, question = asked(candidate, sitting.profile.key, campaign, sitting.now)
     sitting.pending.append(pending)
     sitting.outputs.append(question)
+    return ""
 
 
-def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
+def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> str:
     channel, closed = acting.way(sitting.profile, campaign)
     candidate = acting.with_way(candidate, channel, closed)
     _mark_issued(sitting, campaign, candidate.occasion)
@@ -255,13 +295,16 @@ def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> None:
     sitting.answer(campaign.name, candidate.occasion, "TAKEN", candidate.reason, candidate.facts)
     sitting.outputs.append(Granted(candidate=candidate, channel=channel))
     sitting.outputs += acting.effects(campaign, candidate, channel, sitting.profile.key, sitting.now)
+    return "TAKEN"
 
 
 def _mark_issued(sitting: _Sitting, campaign: Campaign, occasion: str) -> None:
     """Of newsletters so many editions as can be on their way: an older one is never sent again (`newsletter`)."""
     issued = {**sitting.issued.get(campaign.name, {}), occasion: sitting.now}
-    if isinstance(campaign.when, WhenNewsletter) and len(issued) > MAX_EDITIONS:
-        del issued[next(iter(issued))]
+    if isinstance(campaign.when, WhenNewsletter):
+        editions = dict.fromkeys(begun_with(each) for each in issued)
+        oldest = next(iter(editions)) if len(editions) > MAX_EDITIONS else ""
+        issued = {each: at for each, at in issued.items() if begun_with(each) != oldest}
     sitting.issued[campaign.name] = issued
 
 
@@ -286,7 +329,7 @@ def _merged(own: Decisions, theirs: Decisions, visit: str, rules: Rules) -> Deci
         if name not in answers or answers[name].at < answer.at:
             answers[name] = answer
     pending = tuple(
-        msgspec.structs.replace(waits, occasion=visit) if waits.campaign in prompts else waits
+        msgspec.structs.replace(waits, occasion=visit) if waits.campaign in prompts and not waits.step else waits
         for waits in own.pending
     )
     promised = tuple(waits for waits in theirs.pending if waits.budget_id or waits.since)

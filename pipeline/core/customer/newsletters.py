@@ -7,7 +7,7 @@ Owns no slice: how far an edition has come is the partition's, that it was sent 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.core.customer.conditions import holds
+from pipeline.core.customer.conditions import unmet
 from pipeline.core.customer.notes import Candidate, Note, facts_json
 from pipeline.core.effects import Output
 from pipeline.core.events import Stimulus
@@ -22,11 +22,11 @@ HEARS: frozenset[type] = frozenset({NewsletterDue})
 
 
 def concerned(profile: "Profile", due: NewsletterDue, now: int, rules: Rules) -> Campaign | None:
-    """The campaign, if the edition is for this person: it is in force, they are in its segment, all of `if` hold."""
+    """The campaign, if the edition is for this person: it is in force, they are in its segment, and all holds."""
     for campaign, when in rules.waiting_for(WhenNewsletter):
         if campaign.name == due.campaign:
             is_member = not when.segment or when.segment in profile.segments.since
-            meant = is_member and all(holds(condition, profile, now) for condition in campaign.conditions)
+            meant = is_member and unmet(campaign, profile, now) is None
             return campaign if meant and not profile.is_browser() else None
     return None
 

@@ -16,6 +16,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     category: str = ""
     product_id: str = ""
     anonymous_id: str = ""
+    step: str = ""
+    """The campaign's step it is about, and then `occasion` names it too (`step_occasion`); "": the first."""
 
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +25,30 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
     candidate: Candidate
     channel: str
+
+
+class Concluded(msgspec.Struct, frozen=True):
+    """A candidate of a campaign that has steps waits no longer."""
+
+    candidate: Candidate
+    how: str
+    """`TAKEN`, or the reason why not."""
+
+
+class JourneyEnded(msgspec.Struct, frozen=True):
+    """A journey is over before its last step."""
+
+    campaign: str
+    occasion: str
+    reason: str
+    facts: str
+
+
+class SegmentMoved(msgspec.Struct, frozen=True):
+    """The customer came into a segment in this step, or dropped out of it."""
+
+    segment: str
+    entered: bool
 
 
 class LapseFired(msgspec.Struct, frozen=True):
@@ -69,8 +95,21 @@ class Converted(msgspec.Struct, frozen=True):
     reward: Reward
 
 
-Note = Candidate | Granted | LapseFired | LapseDisproved | OccasionGone | Ordered | OrderCancelled | Converted
+Note = (
+    Candidate
+    | Granted
+    | Concluded
+    | JourneyEnded
+    | SegmentMoved
+    | LapseFired
+    | LapseDisproved
+    | OccasionGone
+    | Ordered
+    | OrderCancelled
+    | Converted
+)
 
+STEP = "step:"
 Fact = str | int | float | bool | None | list[str]
 
 _encoder = msgspec.json.Encoder(order="sorted")
@@ -79,3 +118,13 @@ _encoder = msgspec.json.Encoder(order="sorted")
 def facts_json(facts: dict[str, Fact]) -> str:
     """What a decision rests on, as compact JSON with sorted keys: the same facts, the same bytes."""
     return _encoder.encode(facts).decode()
+
+
+def step_occasion(step: str, occasion: str) -> str:
+    """A step of a journey as an occasion of its own."""
+    return f"{STEP}{step}:{occasion}"
+
+
+def begun_with(occasion: str) -> str:
+    """The occasion a journey began with, if this is one of its steps; else the occasion itself."""
+    return occasion.split(":", 2)[-1] if occasion.startswith(STEP) else occasion

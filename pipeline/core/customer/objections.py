@@ -10,8 +10,8 @@ import msgspec
 
 from pipeline.core import zones
 from pipeline.core.customer import acting, permitted
-from pipeline.core.customer.conditions import found, holds
-from pipeline.core.customer.notes import Fact
+from pipeline.core.customer.conditions import unmet
+from pipeline.core.customer.notes import Fact, begun_with
 from pipeline.core.do import DoChatPrompt, DoPoints, DoVoucher
 from pipeline.core.events import Stimulus, Tracked
 from pipeline.core.identifiers import stable_percent
@@ -78,14 +78,16 @@ def _conversation_open(sitting: Sitting, campaign: Campaign) -> Refusal | None:
     return Refusal("conversation_open", {"conversation": chat.open_conversation})
 
 
+def _journey_open(sitting: Sitting, campaign: Campaign) -> Refusal | None:
+    """One journey after the other: who is on one does not begin another of the same campaign."""
+    journey = sitting.profile.journeys.open.get(campaign.name) if campaign.steps else None
+    return Refusal("journey_open", {"occasion": journey.occasion, "step": journey.step}) if journey else None
+
+
 def _condition_false(sitting: Sitting, campaign: Campaign) -> Refusal | None:
-    for condition in campaign.conditions:
-        if not holds(condition, sitting.profile, sitting.now):
-            value = list(condition.value) if isinstance(condition.value, tuple) else condition.value
-            reading = found(condition, sitting.profile, sitting.now)
-            facts: dict[str, Fact] = {"field": condition.field, "op": condition.op, "value": value, "found": reading}
-            return Refusal("condition_false", facts)
-    return None
+    journey = sitting.profile.journeys.open.get(campaign.name)
+    facts = unmet(campaign, sitting.profile, sitting.now, journey.began if journey else 0)
+    return None if facts is None else Refusal("condition_false", facts)
 
 
 def _no_consent(sitting: Sitting, campaign: Campaign) -> Refusal | None:
@@ -116,15 +118,19 @@ def _customer_limit(sitting: Sitting, campaign: Campaign) -> Refusal | None:
         return None
     days = campaign.per_customer_days
     since = max(sitting.now - days * DAY_MS, 0) if days else 0
-    given = sum(at > since for at in sitting.issued.get(campaign.name, {}).values())
+    occasions = sitting.issued.get(campaign.name, {}).items()
+    given = sum(at > since and begun_with(occasion) == occasion for occasion, at in occasions)
     if given < campaign.per_customer:
         return None
     return Refusal("customer_limit", {"given": given, "per_customer": campaign.per_customer, "days": days})
 
 
-def holdout(sitting: Sitting, campaign: Campaign) -> Refusal | None:
-    """Whether the customer is one of those who are left alone, to measure against."""
+def holdout(sitting: Sitting, campaign: Campaign, walk: str | None) -> Refusal | None:
+    """Whether the customer is one of those who are left alone, to measure against; in a journey (`walk`: how it is
+    walked) that was decided when it began."""
     percent = campaign.holdout_percent
+    if walk is not None:
+        return Refusal("holdout", {"holdout_percent": percent}) if walk == "holdout" else None
     if not percent or stable_percent(campaign.name, sitting.profile.key, "holdout") >= percent:
         return None
     return Refusal("holdout", {"holdout_percent": percent})
@@ -133,6 +139,7 @@ def holdout(sitting: Sitting, campaign: Campaign) -> Refusal | None:
 CHECKS: tuple[Callable[[Sitting, Campaign], Refusal | None], ...] = (
     _expired,
     _conversation_open,
+    _journey_open,
     _condition_false,
     _no_consent,
     _no_agent_free,

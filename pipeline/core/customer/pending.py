@@ -40,6 +40,8 @@ class Pending(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The contact policy put it off until then, and nothing but the time brings it back; 0: it did not."""
     since: int = 0
     """When it was first put off, epoch ms; 0: never."""
+    step: str = ""
+    """The step of the campaign's journey it is about; "": the first."""
 
     def is_asked(self) -> bool:
         """Whether it waits for the budget's answer."""
@@ -61,6 +63,7 @@ def waiting(candidate: Candidate, again_at: int) -> Pending:
         candidate.product_id,
         candidate.anonymous_id,
         again_at,
+        step=candidate.step,
     )
 
 
@@ -80,6 +83,7 @@ def candidate_of(pending: Pending) -> Candidate:
         category=pending.category,
         product_id=pending.product_id,
         anonymous_id=pending.anonymous_id,
+        step=pending.step,
     )
 
 

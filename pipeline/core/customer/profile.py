@@ -9,6 +9,7 @@ from pipeline.core.customer.contacts import Contacts
 from pipeline.core.customer.decisions import Decisions
 from pipeline.core.customer.dedup import Dedup
 from pipeline.core.customer.identity import Identity
+from pipeline.core.customer.journeys import Journeys
 from pipeline.core.customer.lapse import Lapse
 from pipeline.core.customer.lifecycle import Lifecycle
 from pipeline.core.customer.loyalty import Loyalty
@@ -42,6 +43,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     segments: Segments = Segments()
     loyalty: Loyalty | None = None
     """None: they never had points."""
+    journeys: Journeys = Journeys()
 
     def is_browser(self) -> bool:
         """Whether this is an anonymous browser (`a:`) and not a known person (`u:`)."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.core.customer.account import Book, Credit
 from pipeline.core.customer.loyalty import NOBODYS, Loyalty, closed, expiry
-from pipeline.core.customer.notes import Granted, Note, OccasionGone
+from pipeline.core.customer.notes import Granted, Note, OccasionGone, begun_with
 from pipeline.core.do import DoPoints
 from pipeline.core.effects import Output
 from pipeline.core.events import Stimulus
@@ -30,15 +30,15 @@ def step(
     for note in notes:
         if isinstance(note, Granted):
             name = note.candidate.campaign
-            do = next(campaign.do for campaign in rules.campaigns if campaign.name == name)
+            do = rules.acting(name, note.candidate.step).do
             if isinstance(do, DoPoints):
                 source = f"{CAMPAIGN}{name}/{note.candidate.occasion}"
                 book.credit(source, Credit(now, do.points, do.points, expiry(rules.loyalty, now)))
         elif isinstance(note, OccasionGone):
-            source = f"{CAMPAIGN}{note.rule}/{note.occasion}"
-            known = book.credits.get(source)
-            if known is not None:
-                book.credit(source, Credit(now, known.points, 0, known.expires_at))
+            given = f"{CAMPAIGN}{note.rule}/"
+            for source, known in list(book.credits.items()):
+                if source.startswith(given) and begun_with(source.removeprefix(given)) == note.occasion:
+                    book.credit(source, Credit(now, known.points, 0, known.expires_at))
     if not book.written:
         return profile.loyalty, ()
     return closed(own, book, profile, rules, [], tell=False)

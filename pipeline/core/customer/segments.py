@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.core.customer.conditions import holds
-from pipeline.core.customer.notes import Candidate, Note, facts_json
+from pipeline.core.customer.notes import Candidate, Note, SegmentMoved, facts_json
 from pipeline.core.effects import Decision, Output
 from pipeline.core.events import TRACKED, Clickstream, HandedOver, RulesChanged, Stimulus, TimerDue
 from pipeline.core.identifiers import effect_id
@@ -105,6 +105,7 @@ def _moved(profile: "Profile", name: str, now: int, rules: Rules, *, entered: bo
         decided_at=now,
         campaigns_version=rules.campaigns_version,
     )
+    yield SegmentMoved(name, entered)
     waiting = rules.waiting_for(WhenSegmentEntered) if entered else rules.waiting_for(WhenSegmentLeft)
     for campaign, when in waiting:
         if when.segment == name:

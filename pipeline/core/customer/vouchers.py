@@ -18,6 +18,7 @@ from pipeline.core.customer.notes import (
     OccasionGone,
     OrderCancelled,
     Ordered,
+    begun_with,
     facts_json,
 )
 from pipeline.core.do import DoVoucher
@@ -70,8 +71,9 @@ class Held(msgspec.Struct, frozen=True, array_like=True, gc=False):
     redeemable: bool = True
 
     def withdrawable(self, campaign: str, occasion: str) -> bool:
-        """Whether it rests on this occasion and has not reached the customer."""
-        return self.status == "issued" and self.campaign == campaign and self.occasion == occasion
+        """Whether it rests on this occasion (a step's: on the one its journey began with) and has not reached the
+        customer."""
+        return self.status == "issued" and self.campaign == campaign and begun_with(self.occasion) == occasion
 
 
 class Vouchers(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -205,7 +207,7 @@ def _issued(
     held: dict[str, Held], note: Granted, profile: "Profile", now: int, rules: Rules, outputs: Outputs
 ) -> None:
     candidate = note.candidate
-    campaign = next(campaign for campaign in rules.campaigns if campaign.name == candidate.campaign)
+    campaign = rules.acting(candidate.campaign, candidate.step)
     if not isinstance(campaign.do, DoVoucher):
         return
     voucher_id = effect_id(campaign.name, profile.key, candidate.occasion)

@@ -5,13 +5,16 @@ event, all others in (due, key) order as time passes them.
 """
 
 from collections import deque
+from typing import cast
 
 import msgspec
 
 from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Effect, Forward, Output, Send
-from pipeline.core.events import Forwarded, Input, Stimulus, TimerDue
+from pipeline.core.events import Forwarded, Input, RulesChanged, Stimulus, TimerDue
 from pipeline.core.presence import AgentsChanged, heard
+from pipeline.core.requirement import Violated, require
 from pipeline.core.rules import Rules
 from pipeline.core.subjects import State
 
@@ -31,7 +34,8 @@ class LittleLog:
 
     def pass_to(self, now: int) -> None:
         """Let time pass to `now`: what falls due before fires in its order."""
-        assert now >= self.now, f"the story goes back in time, from {self.now} to {now}"
+        if now < self.now:
+            raise ValueError("the story goes back in time")
         for _ in range(MAX_STEPS_PER_RECORD):
             timers = [(due, key) for key, state in self.states.items() if (due := subjects.due(state))]
             if not timers or min(timers)[0] > now:
@@ -41,7 +45,7 @@ class LittleLog:
             self.now = max(self.now, due)
             self._step(key, TimerDue(due))
             self._deliver()
-        raise AssertionError(f"timers of {key} never come to rest")
+        raise Violated(f"timers of {key} never come to rest")
 
     def accept(self, key: str, event: Stimulus) -> None:
         """One record at the present moment, and all messages it leads to."""
@@ -51,6 +55,13 @@ class LittleLog:
     def hear(self, said: AgentsChanged) -> None:
         """A desk says who is free."""
         self.rules = msgspec.structs.replace(self.rules, presence=heard(self.rules.presence, said))
+
+    def show(self, rules: Rules) -> None:
+        """Other rules are in force: everybody is looked at again."""
+        self.rules = rules
+        for key in sorted(key for key, state in self.states.items() if isinstance(state, Profile)):
+            self._step(key, RulesChanged(rules.campaigns_version, rules.model_version))
+        self._deliver()
 
     def release(self) -> None:
         """Let waiting messages arrive."""
@@ -69,15 +80,14 @@ class LittleLog:
             self.states.pop(key, None)
         else:
             self.states[key] = subjects.decode(key, subjects.encode(after))
-            assert self.states[key] == after, f"{key} is not what it was after being stored"
+            require(self.states[key] == after, f"{key} is what it was after being stored")
         for output in outputs:
             self.happened.append((now, key, output))
             if isinstance(output, Send):
                 self.waiting.append((output.to, output.message))
             elif isinstance(output, Forward):
                 inner = event.event if isinstance(event, Forwarded) else event
-                assert isinstance(inner, Input)
-                self.waiting.append((output.to, _forwarded(output, inner, now)))
+                self.waiting.append((output.to, _forwarded(output, cast("Input", inner), now)))
 
     def effects(self) -> list[Effect]:
         """What left the log, in order."""

@@ -10,7 +10,8 @@ Who: `a:BROWSER`, `u:PERSON`, `u:PERSON@BROWSER`, `v:N` (the N-th voucher of the
 event comes under, unless `verified` or `server` is said. `id=` gives a message id, `at=` when it really happened,
 `log  Time passes` lets time pass, `log  Messages wait` and `log  Messages arrive` hold up what subjects tell each
 other. `desk  Agents free=1 minutes=5` is a desk that says how many are free, for how long. First lines
-`campaign {JSON}`, `segment {JSON}`, `policy {JSON}` and `loyalty {JSON}` put such a thing into force.
+`campaign {JSON}`, `segment {JSON}`, `policy {JSON}` and `loyalty {JSON}` put such a thing into force;
+`shop  Campaigns change NAME=paused` puts a campaign into another state later.
 """
 
 import re
@@ -36,7 +37,7 @@ from pipeline.core.events import (
     Trust,
 )
 from pipeline.core.loyalty_events import PointsConversionRequested
-from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live
+from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live, paused
 from pipeline.core.scheme import Scheme
 
 SECRET = b"a secret of the stories"
@@ -61,16 +62,44 @@ def epoch_ms(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 1000
 
 
-def parsed(text: str) -> tuple[Rules, list[Line]]:
-    """The story's campaigns and events. Raises ValueError naming the line it cannot read."""
+class Story(msgspec.Struct):
+    """What is in force, and what happens."""
+
+    campaigns: tuple[Campaign, ...]
+    segments: tuple[Segment, ...]
+    policy: Policy
+    lines: list[Line]
+    loyalty: Scheme | None = None
+
+    def rules(self, version: int = 1) -> Rules:
+        """What is in force, as steps consult it."""
+        return Rules(
+            campaigns=live(self.campaigns),
+            campaigns_version=version,
+            code_secret=SECRET,
+            segments=self.segments,
+            policy=self.policy,
+            paused=paused(self.campaigns),
+            loyalty=self.loyalty,
+        )
+
+    def change(self, states: dict[str, str]) -> None:
+        """Put campaigns into these states, by name. Raises ValueError for a campaign that is not there."""
+        unknown = sorted(states.keys() - {campaign.name for campaign in self.campaigns})
+        if unknown:
+            raise ValueError(f"there is no campaign {unknown[0]}")
+        changed = [msgspec.to_builtins(it) | {"state": states.get(it.name, it.state)} for it in self.campaigns]
+        self.campaigns = msgspec.convert(changed, tuple[Campaign, ...])
+
+
+def parsed(text: str) -> Story:
+    """The story. Raises ValueError naming the line it cannot read."""
     campaigns: list[Campaign] = []
     policy = NO_POLICY
     scheme: Scheme | None = None
     segments: list[Segment] = []
-    lines: list[Line] = []
+    events: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
-            continue
         if line.startswith("campaign "):
             campaigns.append(msgspec.json.decode(line.removeprefix("campaign "), type=Campaign))
         elif line.startswith("segment "):
@@ -79,19 +108,28 @@ def parsed(text: str) -> tuple[Rules, list[Line]]:
             policy = msgspec.json.decode(line.removeprefix("policy "), type=Policy)
         elif line.startswith("loyalty "):
             scheme = msgspec.json.decode(line.removeprefix("loyalty "), type=Scheme)
-        elif found := LINE.fullmatch(line.strip()):
-            lines.append(_line(number, *found.groups()))
         else:
-            raise ValueError(f"line {number} is not `DATE TIME WHO EVENT key=value …`: {line!r}")
-    rules = Rules(
-        campaigns=live(tuple(campaigns)),
-        campaigns_version=1,
-        code_secret=SECRET,
-        segments=tuple(segments),
-        policy=policy,
-        loyalty=scheme,
-    )
-    return rules, lines
+            events.append((number, line))
+    lines = [found for number, line in events if (found := _event(number, line))]
+    return Story(tuple(campaigns), tuple(segments), policy, lines, scheme)
+
+
+def events(text: str) -> list[Line]:
+    """Lines that are events and nothing else. Raises ValueError naming the line it cannot read."""
+    return [found for number, line in enumerate(text.splitlines(), 1) if (found := _event(number, line))]
+
+
+def _event(number: int, line: str) -> Line | None:
+    """None of an empty line and of a remark."""
+    if not line.strip() or line.lstrip().startswith("#"):
+        return None
+    found = LINE.fullmatch(line.strip())
+    if not found:
+        raise ValueError(f"line {number} is not `DATE TIME WHO EVENT key=value …`: {line.strip()!r}")
+    try:
+        return _line(number, *found.groups())
+    except ValueError as error:
+        raise ValueError(f"line {number}: {error}: {line.strip()!r}") from None
 
 
 def agents(line: Line) -> dict[str, Any]:
@@ -126,7 +164,7 @@ def stimulus(line: Line) -> tuple[str, Stimulus]:
 
 def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
     values = dict(line.values)
-    common = {
+    common: dict[str, Any] = {
         "message_id": values.pop("id", f"line-{line.number}"),
         "event": line.name,
         "user_id": user_id,
@@ -141,7 +179,7 @@ def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
     if line.name.startswith("Order "):
         return _purchase(values, common)
     if line.name.startswith("Live Chat"):
-        said = {name: values.get(name, "") for name in ("agent_id", "body", "url", "browser")}
+        said: dict[str, Any] = {name: values.get(name, "") for name in ("agent_id", "body", "url", "browser")}
         return Chat(**common, type="track", conversation_id=values.get("conversation", "c-1"), **said)
     return Clickstream(
         **common,
@@ -158,7 +196,7 @@ def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
     )
 
 
-def _customer(name: str, values: dict[str, str], common: dict[str, object]) -> Customer:
+def _customer(name: str, values: dict[str, str], common: dict[str, Any]) -> Customer:
     common["event"] = ""
     changes = [(True, text) for text in values.pop("consent", "").split(",") if text]
     changes += [(False, text) for text in values.pop("withdraw", "").split(",") if text]
@@ -174,7 +212,7 @@ def _customer(name: str, values: dict[str, str], common: dict[str, object]) -> C
     )
 
 
-def _purchase(values: dict[str, str], common: dict[str, object]) -> Purchase:
+def _purchase(values: dict[str, str], common: dict[str, Any]) -> Purchase:
     order_id, refund_id = values.pop("order"), values.pop("refund", "")
     total, currency = cents(values.pop("total", "0")), values.pop("currency", CURRENCY)
     coupon = values.pop("coupon", "")

@@ -1,0 +1,21 @@
+"""Playing a story's events on the little log, one line after the other."""
+
+from pipeline.core.presence import AgentsChanged
+from pipeline.rehearsal import script
+from pipeline.rehearsal.little_log import LittleLog
+from pipeline.rehearsal.script import Line, Story
+
+
+def perform(log: LittleLog, story: Story, line: Line) -> None:
+    """What one line says. Raises ValueError if it makes no sense."""
+    if line.who == "desk":
+        log.hear(AgentsChanged(**script.agents(line), source="desk", received_at=line.now))
+    elif line.who == "shop":
+        story.change(line.values)
+        log.show(story.rules(log.rules.campaigns_version + 1))
+    elif line.who == "log":
+        log.messages_wait = line.name == "Messages wait"
+        if line.name == "Messages arrive":
+            log.release()
+    else:
+        log.accept(*script.stimulus(line))
