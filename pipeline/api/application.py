@@ -24,6 +24,7 @@ from pipeline.api.mail_reports import MailHook
 from pipeline.api.messages import item_of
 from pipeline.api.options import ApiOptions
 from pipeline.api.persons import Persons
+from pipeline.api.points import Points
 from pipeline.api.questions import Questions, tell
 from pipeline.api.records import Records
 from pipeline.api.redeeming import Redemptions
@@ -77,8 +78,7 @@ class Api:
         self._clock = clock
         self._questions = Questions(open_reader, ErasureGuard(codec))
         self._hub = Hub(options.max_streams)
-        log_counts = LogCounts(codec)
-        census = Census()
+        log_counts, census = LogCounts(codec), Census()
         self._feed = Feed(
             options, self._questions, clock, lambda reader: {**log_counts(reader), **census(reader), **counts()}
         )
@@ -98,6 +98,7 @@ class Api:
             routes=[
                 Route("/v1/customers/{id:path}/export", persons.export),
                 Route("/v1/customers/{id:path}/decisions", records.decisions),
+                *Points(access, self._questions, appender, codec, clock, options).routes(),
                 Route("/v1/customers/{id:path}", records.customer),
                 Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
                 Route("/v1/vouchers/{code}", records.voucher),

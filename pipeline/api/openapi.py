@@ -16,8 +16,10 @@ from pipeline.api.mail_reports import MailReports
 from pipeline.api.messages import item_of
 from pipeline.api.openapi_tracking import tracking_paths
 from pipeline.api.orders import RedeemOrder
+from pipeline.api.points import Converted, ConvertPoints
 from pipeline.api.redeeming import Redeemed
 from pipeline.api.specimens import AT, CUSTOMER, PROMPT, VOUCHER
+from pipeline.api.statement import statement
 from pipeline.api.view import customer_view, voucher_view
 
 Json = dict[str, Any]
@@ -31,7 +33,7 @@ _ERRORS = {
     "410": "expired, or withdrawn",
     "413": "the body is too large",
     "415": "a compression that is not understood",
-    "422": "the order does not meet the voucher's conditions; the message says which",
+    "422": "the order does not meet the voucher's conditions, or there are not enough points; the message says which",
     "429": "too often; to be repeated after `Retry-After` seconds",
     "503": "cannot be answered now; safe to repeat after `Retry-After` seconds",
 }
@@ -44,8 +46,8 @@ def openapi() -> Json:
 
 
 def _document() -> Json:
-    (redeem_order, redeemed, mail_reports), components = msgspec.json.schema_components(
-        [RedeemOrder, Redeemed, MailReports], ref_template="#/components/schemas/{name}"
+    (redeem_order, redeemed, mail_reports, convert, converted), components = msgspec.json.schema_components(
+        [RedeemOrder, Redeemed, MailReports, ConvertPoints, Converted], ref_template="#/components/schemas/{name}"
     )
     error = {
         "type": "object",
@@ -71,6 +73,8 @@ def _document() -> Json:
             "/v1/customers/{id}": {"get": _customer(), "delete": _erase()},
             "/v1/customers/{id}/export": {"get": _export()},
             "/v1/customers/{id}/decisions": {"get": _decisions()},
+            "/v1/customers/{id}/loyalty": {"get": _loyalty()},
+            "/v1/customers/{id}/points/convert": {"post": _convert(convert, converted)},
             "/v1/vouchers/{code}": {"get": _voucher()},
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
             "/v1/email/events": {"post": _mail_reports(mail_reports)},
@@ -116,6 +120,31 @@ def _decisions() -> Json:
         "responses": {
             "200": _shown("The latest first.", {"id": CUSTOMER.key, "decisions": decisions_view(CUSTOMER)}),
             **_refused("401", "403", "404", "503"),
+        },
+    }
+
+
+def _loyalty() -> Json:
+    return {
+        "operationId": "getLoyalty",
+        "summary": "A customer's points, tier and the last lines of their statement.",
+        "parameters": [_parameter("id", _ID)],
+        "responses": {
+            "200": _shown("The latest line first.", {"id": CUSTOMER.key, **statement(CUSTOMER)}),
+            **_refused("401", "403", "404", "503"),
+        },
+    }
+
+
+def _convert(asked: Json, converted: Json) -> Json:
+    return {
+        "operationId": "convertPoints",
+        "summary": "Convert points into the voucher of a reward: once, and answered the same for the same request.",
+        "parameters": [_parameter("id", _ID)],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
+        "responses": {
+            "200": {"description": "Converted.", "content": {"application/json": {"schema": converted}}},
+            **_refused("400", "401", "403", "404", "413", "422", "503"),
         },
     }
 

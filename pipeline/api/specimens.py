@@ -1,5 +1,6 @@
 """One of each, for the reference: a customer, a voucher, a prompt that nobody ever had. Only data."""
 
+from pipeline.core.customer.account import Account, Credit, Entry
 from pipeline.core.customer.activity import Activity, CartLine, View
 from pipeline.core.customer.chat import Chatting
 from pipeline.core.customer.consent import Consent, Permission
@@ -7,6 +8,7 @@ from pipeline.core.customer.decisions import Answer, Decisions
 from pipeline.core.customer.identity import Browser, Identity
 from pipeline.core.customer.lapse import Lapse
 from pipeline.core.customer.lifecycle import Lifecycle
+from pipeline.core.customer.loyalty import Loyalty
 from pipeline.core.customer.profile import Profile
 from pipeline.core.customer.purchases import Order, Purchases
 from pipeline.core.customer.transcript import Line
@@ -105,5 +107,19 @@ CUSTOMER = Profile(
     ),
     vouchers=Vouchers(
         {CODE: Held(ID, "win-back", "order-1", "email", "sent", AT, AT + 30 * DAY_MS, 15, 0, "EUR", 0, "")}
+    ),
+    loyalty=Loyalty(
+        Account(
+            balance=42,
+            lifetime_points=42,
+            credits={"order/order-1": Credit(AT - 90 * DAY_MS, 42, 42, AT + 275 * DAY_MS)},
+            lots={AT + 275 * DAY_MS: 42},
+            entries=(Entry(AT - 90 * DAY_MS, 42, "EARNED", "order/order-1", AT + 275 * DAY_MS, 1, 42),),
+            lines=1,
+        ),
+        tier="silver",
+        told_balance=42,
+        told_lifetime=42,
+        told_tier="silver",
     ),
 )

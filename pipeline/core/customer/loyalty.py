@@ -16,7 +16,7 @@ from pipeline.core.customer.account import Account, Book, Credit, Entry
 from pipeline.core.customer.notes import Candidate, Converted, Note, Ordered, facts_json
 from pipeline.core.effects import LoyaltyChanged, Output
 from pipeline.core.events import BROWSER, Clickstream, HandedOver, Purchase, RulesChanged, Stimulus, TimerDue
-from pipeline.core.identifiers import effect_id
+from pipeline.core.identifiers import effect_id, voucher_code
 from pipeline.core.limits import MAX_TEXT_CHARACTERS
 from pipeline.core.loyalty_events import PointsConversionRequested
 from pipeline.core.rules import Rules
@@ -43,7 +43,8 @@ class Conversion(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reward: str
     points: int
     at: int
-    voucher_id: str = ""
+    code: str = ""
+    """Of the voucher."""
 
 
 class Loyalty(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -92,7 +93,7 @@ def step(
         case HandedOver() if event.history is not None:
             _of_browser(book, event.history, profile)
         case PointsConversionRequested():
-            own = _converted(own, book, event, profile, scheme, made)
+            own = _converted(own, book, event, profile, rules, made)
         case _:
             pass
     return closed(own, book, profile, rules, made, tell=True)
@@ -208,21 +209,22 @@ def _converted(
     book: Book,
     event: PointsConversionRequested,
     profile: "Profile",
-    scheme: Scheme | None,
+    rules: Rules,
     made: Outputs,
 ) -> Loyalty:
     """Points against a voucher, once for each request; one that was refused may be made again."""
     known = own.conversions.get(event.request_id)
     if known is not None and known.outcome == "CONVERTED":
         return own
-    reward = scheme.reward(event.reward) if scheme else None
+    reward = rules.loyalty.reward(event.reward) if rules.loyalty else None
     if reward is None:
         answer = Conversion("NO_SUCH_REWARD", event.reward, 0, book.now)
     elif book.balance < reward.points:
         answer = Conversion("NOT_ENOUGH_POINTS", reward.name, reward.points, book.now)
     else:
         voucher_id = effect_id("loyalty", profile.key, event.request_id)
-        answer = Conversion("CONVERTED", reward.name, reward.points, book.now, voucher_id)
+        code = voucher_code(rules.code_secret, voucher_id)
+        answer = Conversion("CONVERTED", reward.name, reward.points, book.now, code)
         book.spend(reward.points, f"reward/{reward.name}")
         made.append(Converted(voucher_id, event.request_id, reward))
     kept = {name: it for name, it in own.conversions.items() if name != event.request_id}
