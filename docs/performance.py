@@ -67,12 +67,19 @@ its process for an event, and Redis' own. Everybody is equally likely to come ne
 memory* is the share of events whose subject was. A campaign that is *turned down* meets its moment and fails its
 condition: each time that is a decision. `python -m bench.growth`; what follows from it is in [scaling](scaling.md).
 """
+NEWSLETTER = """`python -m bench.newsletter`: one edition of a newsletter to all known people, embedded. First it is
+decided for each of them (consent, caps, quiet hours), then each mail's subject, text and page are rendered, with its
+links, into a stand-in that counts. Both processes are ended by kill -9 half way and started again, and every delivery
+is looked up in the ledger afterwards. What the killed process had claimed and nobody can know is not repeated: it is
+listed as uncertain. `--smtp 10000` sends so many through a real mail server of this machine.
+"""
 SECTIONS: dict[str, tuple[str, str]] = {
     "engines": ("Stream engines side by side", ENGINES),
     "workers": ("Several workers", WORKERS),
     "collector": ("The collector", COLLECTOR),
     "latency": ("From an event to its trigger", LATENCY),
     "growth": ("How cost grows", GROWTH),
+    "newsletter": ("A newsletter to a million", NEWSLETTER),
 }
 """By the name under which a section is recorded: its heading, and what it measures and how."""
 

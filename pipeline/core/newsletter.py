@@ -84,7 +84,9 @@ def walked(walk: Walk, page: list[str], answers: Iterable[str], now: int, *, is_
     for answer in answers:
         counts[answer] = counts.get(answer, 0) + 1
     after = page[-1] if page else walk.after
-    return replace(walk, after=after, met=walk.met + len(page), answers=counts, ended_at=now if is_last else 0)
+    return replace(
+        walk, after=after, met=walk.met + len(page), answers=counts, ended_at=max(now, 1) if is_last else 0
+    )
 
 
 def _remembered(walks: tuple[Walk, ...]) -> tuple[Walk, ...]:

@@ -7,7 +7,7 @@ not acted on again rests on the cursor, which commits with the records: every ef
 
 from pipeline.core.deliveries import OPEN, Delivery, Status
 
-DONE_REMEMBERED = 100_000
+DONE_REMEMBERED = 10_000
 
 
 class Ledger:

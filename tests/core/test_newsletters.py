@@ -147,6 +147,11 @@ def test_a_page_that_nobody_is_on_ends_the_walk_it_belongs_to():
     assert sweeps.under_way(state, RULES) == Sweep("u:", NewsletterDue("weekly", "w2"))
 
 
+def test_a_walk_ends_also_where_no_clock_has_begun():
+    state = advanced(SEND, state=PartitionState(peopled=True))
+    assert sweeps.under_way(sweeps.swept(state, Sweep("u:", DUE), [], []), RULES) is None
+
+
 def test_rules_that_changed_come_first():
     state = advanced(SEND, CampaignsChanged(version=2, campaigns=b"[]", received_at=T0))
     sweep = sweeps.under_way(state, RULES)
