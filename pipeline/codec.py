@@ -19,7 +19,7 @@ import fastavro
 import fastavro.schema
 
 from pipeline import avro
-from pipeline.core import effects, events, loyalty_events
+from pipeline.core import catalogue, effects, events, loyalty_events
 from pipeline.core.deliveries import Delivery
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event
@@ -44,6 +44,8 @@ INTERNALS: tuple[type, ...] = (
     events.BudgetRequested,
     events.BudgetAnswered,
     events.BudgetSettled,
+    catalogue.BoughtTogether,
+    catalogue.ProductRanked,
     events.EffectDelivered,
     events.ErasureRequested,
     loyalty_events.PointsConversionRequested,
@@ -78,7 +80,11 @@ EFFECTS: tuple[type, ...] = (
     effects.Erasure,
 )
 LEDGER: tuple[type, ...] = (Delivery,)
-PARTS: dict[str, type] = {"Product": events.Product, "ConsentChange": events.ConsentChange}
+PARTS: dict[str, type] = {
+    "Product": events.Product,
+    "ConsentChange": events.ConsentChange,
+    "Companion": catalogue.Companion,
+}
 TYPES: dict[str, type] = {cls.__name__: cls for cls in (*INPUTS, *INTERNALS, *CONTROLS, *EFFECTS, *LEDGER)}
 
 Record = Event | Effect | Delivery

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.codec import LEDGER, SCHEMAS, TYPES, Codec, Undecodable, local_ids
+from pipeline.core.catalogue import Companion
 from pipeline.core.effects import Effect
 from pipeline.core.events import ConsentChange, Event, Product
 
@@ -29,7 +30,7 @@ NAMES = sorted(TYPES)
 LONGS = st.integers(-(2**63), 2**63 - 1)
 TIMES = st.integers(0, 4_102_444_800_000)
 """Until the year 2100: the reference reader makes dates of them, and its dates end somewhere."""
-PARTS = {"Product": Product, "ConsentChange": ConsentChange}
+PARTS = {"Product": Product, "ConsentChange": ConsentChange, "Companion": Companion}
 AVRO_OF = {str: "string", int: "long", bool: "boolean", bytes: "bytes"}
 LONGEST_SECONDS = 60
 

@@ -4,6 +4,7 @@ The collector and the relay refuse far earlier; this is for who writes to the lo
 set aside by the worker as a dead letter, before anything was stepped.
 """
 
+from pipeline.core.catalogue import BoughtTogether, ProductRanked
 from pipeline.core.events import (
     BudgetRequested,
     BudgetSettled,
@@ -43,6 +44,10 @@ def fault(event: Event) -> str:
         return f"discount_cents is {event.discount_cents}: expected 0 to {MAX_CENTS}"
     if isinstance(event, BudgetRequested | BudgetSettled) and not 0 <= event.cents <= MAX_CENTS:
         return f"cents is {event.cents}: expected 0 to {MAX_CENTS}"
+    if isinstance(event, BoughtTogether) and event.change not in (-1, 1):
+        return f"change is {event.change}: expected 1 or -1"
+    if isinstance(event, ProductRanked) and not 0 <= event.orders <= MAX_QUANTITY:
+        return f"orders is {event.orders}: expected 0 to {MAX_QUANTITY}"
     if isinstance(event, ErasureRequested) or (isinstance(event, RecordErased) and event.tombstone):
         return "" if len(event.salt) == SALT_BYTES else f"a salt of {len(event.salt)} bytes: expected {SALT_BYTES}"
     return ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from pipeline.core.catalogue import OfProducts
 from pipeline.core.loyalty_events import OfLoyalty
 from pipeline.core.newsletter import NewsletterDue, NewsletterOrdered
 from pipeline.core.presence import AgentsChanged
@@ -132,8 +133,7 @@ class Customer(Tracked, frozen=True, gc=False):
 class ProfileClaimed(msgspec.Struct, frozen=True, kw_only=True):
     """To a browser `a:`: a known person was seen on it and asks for its history."""
 
-    claimant: str
-    """The claimant's subject key, `u:…`."""
+    claimant: str  # the subject key, `u:…`
     trust: Trust
     received_at: int
 
@@ -337,8 +337,7 @@ class ImportStarted(msgspec.Struct, frozen=True, kw_only=True):
 
     import_id: str
     source: str
-    first_at: int
-    """`received_at` of the first record of the history."""
+    first_at: int  # `received_at` of the first record of the history
     received_at: int
 
 
@@ -353,7 +352,7 @@ class ImportEnded(msgspec.Struct, frozen=True, kw_only=True):
 OfVouchers = VoucherIssued | RedemptionRequested | VoucherRedeemed | VoucherReleased | VoucherWithdrawn
 OfBudgets = BudgetRequested | BudgetAnswered | BudgetSettled
 OfBrowsers = ProfileClaimed | ProfileHandedOver | EventForwarded
-Internal = OfBrowsers | OfVouchers | OfBudgets | OfLoyalty | EffectDelivered | ErasureRequested
+Internal = OfBrowsers | OfVouchers | OfBudgets | OfLoyalty | OfProducts | EffectDelivered | ErasureRequested
 """What one subject (or a role) tells another; no client can write these."""
 
 Changed = CampaignsChanged | ModelChanged | AgentsChanged | NewsletterOrdered

@@ -24,6 +24,16 @@ def budget_key(campaign: str) -> str:
     return f"m:{campaign}"
 
 
+def product_key(product_id: str) -> str:
+    """The subject of a product."""
+    return f"p:{product_id}"
+
+
+def category_key(category: str) -> str:
+    """The subject of a category; "" for the whole shop."""
+    return f"c:{category}"
+
+
 def effect_id(*identity: str) -> str:
     """128 bits, as 32 hexadecimal digits, of the business identity (campaign, customer, occasion, …)."""
     return _digest(identity, 16).hex()

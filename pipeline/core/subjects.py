@@ -5,21 +5,28 @@ from typing import TypeVar
 
 import msgspec
 
-from pipeline.core import budget, customer, erasure, voucher
+from pipeline.core import budget, category, customer, erasure, product, voucher
 from pipeline.core.budget import BudgetState
+from pipeline.core.category import CategoryState
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Output
 from pipeline.core.events import ErasureRequested, Stimulus
+from pipeline.core.product import ProductState
 from pipeline.core.rules import Rules
 from pipeline.core.voucher import VoucherState
 
-_Kind = TypeVar("_Kind", Profile, VoucherState, BudgetState)
-State = Profile | VoucherState | BudgetState
+_Kind = TypeVar("_Kind", Profile, VoucherState, BudgetState, ProductState, CategoryState)
+State = Profile | VoucherState | BudgetState | ProductState | CategoryState
 
 _encoder = msgspec.msgpack.Encoder()
 _profiles = msgspec.msgpack.Decoder(Profile)
-_vouchers = msgspec.msgpack.Decoder(VoucherState)
-_budgets = msgspec.msgpack.Decoder(BudgetState)
+_others: dict[str, msgspec.msgpack.Decoder[State]] = {
+    "v:": msgspec.msgpack.Decoder(VoucherState),
+    "m:": msgspec.msgpack.Decoder(BudgetState),
+    "p:": msgspec.msgpack.Decoder(ProductState),
+    "c:": msgspec.msgpack.Decoder(CategoryState),
+}
+"""What is no customer, by the beginning of its key."""
 
 
 def step(
@@ -28,18 +35,26 @@ def step(
     """Step the subject `key` (state None: it does not exist yet, or is to be forgotten) at `now`, epoch ms."""
     if isinstance(event, ErasureRequested) and not key.startswith("m:"):
         return (None, erasure.passed_on(key, state, event)) if erasure.obeys(key, state, event) else (state, ())
-    if key.startswith("v:"):
-        return voucher.step(_of_kind(VoucherState, state, key), event, now, rules)
-    if key.startswith("m:"):
-        return budget.step(key, _of_kind(BudgetState, state, key), event, now, rules)
-    return customer.step(key, _of_kind(Profile, state, key), event, now, rules)
+    if key[:2] not in _others:
+        return customer.step(key, _of_kind(Profile, state, key), event, now, rules)
+    match key[:2]:
+        case "v:":
+            return voucher.step(_of_kind(VoucherState, state, key), event, now, rules)
+        case "m:":
+            return budget.step(key, _of_kind(BudgetState, state, key), event, now, rules)
+        case "p:":
+            return product.step(key, _of_kind(ProductState, state, key), event, now, rules)
+        case _:
+            return category.step(key, _of_kind(CategoryState, state, key), event, now, rules)
 
 
 def due(state: State) -> int:
     """When the subject's earliest timer is due, epoch ms; 0: it waits for nothing."""
     if isinstance(state, Profile):
         return customer.due(state)
-    return voucher.due(state) if isinstance(state, VoucherState) else budget.due(state)
+    if isinstance(state, VoucherState):
+        return voucher.due(state)
+    return budget.due(state) if isinstance(state, BudgetState) else 0
 
 
 def encode(state: State) -> bytes:
@@ -49,9 +64,7 @@ def encode(state: State) -> bytes:
 
 def decode(key: str, stored: bytes) -> State:
     """The inverse of `encode`. Raises msgspec.DecodeError if the bytes are not a state of that subject."""
-    if key.startswith("v:"):
-        return _vouchers.decode(stored)
-    return _budgets.decode(stored) if key.startswith("m:") else _profiles.decode(stored)
+    return _others.get(key[:2], _profiles).decode(stored)
 
 
 def _of_kind(kind: type[_Kind], state: State | None, key: str) -> _Kind | None:

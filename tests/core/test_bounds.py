@@ -4,6 +4,7 @@ import pytest
 
 from core.making import T0, but, click, order, said
 from pipeline.core.bounds import LATEST_MS, MAX_CENTS, MAX_QUANTITY, fault
+from pipeline.core.catalogue import BoughtTogether, ProductRanked
 from pipeline.core.events import (
     BudgetRequested,
     BudgetSettled,
@@ -25,6 +26,8 @@ REDEEMED = VoucherRedeemed(id="i", code="C", order_id="o", discount_cents=5, rec
 REQUESTED = RedemptionRequested(code="C", order_id="o", total_cents=5, currency="EUR", received_at=T0)
 ASKED = BudgetRequested(id="i", campaign="c", customer="u:ann", cents=5, received_at=T0)
 SETTLED = BudgetSettled(id="i", campaign="c", outcome="SPENT", cents=5, received_at=T0)
+BOUGHT = BoughtTogether(product_id="p", change=-1, counts=True, received_at=T0)
+RANKED = ProductRanked(product_id="p", orders=MAX_QUANTITY, received_at=T0)
 LINE = Product(product_id="p", price_cents=MAX_CENTS, quantity=MAX_QUANTITY)
 
 
@@ -41,6 +44,8 @@ LINE = Product(product_id="p", price_cents=MAX_CENTS, quantity=MAX_QUANTITY)
         REDEEMED,
         ASKED,
         SETTLED,
+        BOUGHT,
+        RANKED,
     ],
 )
 def test_what_anybody_could_mean_is_stepped(event: Event) -> None:
@@ -66,6 +71,8 @@ def test_what_anybody_could_mean_is_stepped(event: Event) -> None:
         (but(REDEEMED, discount_cents=-1), "discount_cents"),
         (but(ASKED, cents=-1), "cents"),
         (but(SETTLED, cents=MAX_CENTS + 1), "cents"),
+        (but(BOUGHT, change=2), "change"),
+        (but(RANKED, orders=-1), "orders"),
     ],
 )
 def test_what_is_beyond_all_bounds_is_named(event: Event, found: str) -> None:

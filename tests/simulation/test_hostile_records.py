@@ -19,6 +19,7 @@ from pipeline.backends.contract import NewRecord
 from pipeline.backends.sqlite import Embedded
 from pipeline.codec import Codec
 from pipeline.core import events, subjects
+from pipeline.core.catalogue import Companion
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import DeadLetter
 from pipeline.core.events import Chat, Clickstream, Control, Customer, Event, Input, Internal, Purchase, Tick
@@ -147,6 +148,7 @@ EXTREME = st.sampled_from([0, 1, -1, NOW, NOW + 3_600_001, 2**31, 2**53, 2**62, 
 TEXT = st.sampled_from(
     ["", "u1", "b", "C", "EUR", "Order Completed", "Order Refunded", "Product Viewed", "ü\x00", "{"]
 )
+LISTS: dict[str, type] = {"products": events.Product, "consents": events.ConsentChange, "others": Companion}
 KINDS = [kind for union in (Input, Internal, Control) for kind in get_args(union)]
 
 
@@ -157,15 +159,14 @@ def anything(kind: type) -> st.SearchStrategy[Any]:
         known = {int: EXTREME, str: TEXT, bytes: st.sampled_from([b"", b"[]", b"{}", b"\xc0"]), bool: st.booleans()}
         if field.type in known:
             fields[field.name] = known[field.type]
-        elif field.name in ("products", "consents"):
-            part = events.Product if field.name == "products" else events.ConsentChange
-            fields[field.name] = st.lists(anything(part), max_size=3).map(tuple)
+        elif field.name in LISTS:
+            fields[field.name] = st.lists(anything(LISTS[field.name]), max_size=3).map(tuple)
         else:
             fields[field.name] = st.sampled_from(get_args(field.type))
     return st.builds(kind, **fields)
 
 
-KEYS = st.sampled_from(["u:u1", "a:b", "v:C", "m:", "u:", "x", "\x00"])
+KEYS = st.sampled_from(["u:u1", "a:b", "v:C", "m:", "p:P", "c:", "u:", "x", "\x00"])
 EVENTS = st.lists(st.tuples(st.one_of([anything(kind) for kind in KINDS]), KEYS), max_size=12)
 
 

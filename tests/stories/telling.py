@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 from pipeline.core.budget import BudgetState
+from pipeline.core.catalogue import BoughtTogether, OfProducts, ProductRanked
+from pipeline.core.category import CategoryState
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import (
     ChatLine,
@@ -19,6 +21,7 @@ from pipeline.core.effects import (
     VoucherRevoked,
 )
 from pipeline.core.events import BudgetAnswered, BudgetSettled, ProfileClaimed, ProfileHandedOver, VoucherRedeemed
+from pipeline.core.product import ProductState
 from pipeline.core.subjects import State
 from pipeline.core.voucher import VoucherState
 
@@ -31,6 +34,11 @@ def moment(at: int) -> str:
 def happening(at: int, key: str, output: Output) -> str:
     """One line for one output."""
     return f"{moment(at)}  {_told(key, output)}"
+
+
+def is_of_products(_at: int, key: str, output: Output) -> bool:
+    """Whether it concerns products only: what stories of people pass over."""
+    return key.startswith(("p:", "c:")) or (isinstance(output, Send) and isinstance(output.message, OfProducts))
 
 
 def _told(key: str, output: Output) -> str:
@@ -76,6 +84,11 @@ def _message(sent: Send) -> str:
             return f"ProfileHandedOver: {outcome}"
         case BudgetAnswered(outcome=outcome) | BudgetSettled(outcome=outcome):
             return f"{type(sent.message).__name__}: {outcome}"
+        case BoughtTogether(change=change, others=others):
+            with_whom = " with " + ", ".join(other.product_id for other in others) if others else ""
+            return f"BoughtTogether{' no more' if change < 0 else ''}{with_whom}"
+        case ProductRanked(orders=orders):
+            return f"ProductRanked: {orders}"
         case VoucherRedeemed(order_id=order_id, discount_cents=discount_cents):
             return f"VoucherRedeemed for {order_id}, {money(discount_cents)} off"
         case message:
@@ -84,10 +97,17 @@ def _message(sent: Send) -> str:
 
 def facts(state: State) -> list[str]:
     """What is known of a subject at the end, without what is at its default."""
-    if isinstance(state, Profile):
-        told = _profile_facts(state)
-    else:
-        told = _voucher_facts(state) if isinstance(state, VoucherState) else _budget_facts(state)
+    match state:
+        case Profile():
+            told = _profile_facts(state)
+        case VoucherState():
+            told = _voucher_facts(state)
+        case BudgetState():
+            told = _budget_facts(state)
+        case ProductState():
+            told = [("orders", str(state.orders or "")), ("beside", _pairs(state.partners))]
+        case CategoryState():
+            told = [("sells", _pairs(state.sellers))]
     return [state.key, *(f"  {name}: {value}" for name, value in told if value)]
 
 

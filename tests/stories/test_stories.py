@@ -3,12 +3,15 @@
 `pytest tests/stories --rewrite` writes the second half anew; read the difference before you believe it.
 """
 
+import re
 from pathlib import Path
 
 import pytest
 
 from pipeline.core import voucher
+from pipeline.core.category import CategoryState
 from pipeline.core.events import RedemptionRequested
+from pipeline.core.product import ProductState
 from pipeline.core.voucher import VoucherState
 from pipeline.rehearsal import script
 from pipeline.rehearsal.little_log import LittleLog
@@ -35,6 +38,7 @@ def play(text: str) -> str:
     log = LittleLog(story.rules())
     ends: list[str] = []
     told = 0
+    with_products = re.search(r"\sp:", text) is not None
     for line in story.lines:
         log.pass_to(line.now)
         answer = ""
@@ -42,11 +46,13 @@ def play(text: str) -> str:
             answer = _redeem(log, line)
         else:
             perform(log, story, line)
-        ends += [telling.happening(*entry) for entry in log.happened[told:]]
+        news = (entry for entry in log.happened[told:] if with_products or not telling.is_of_products(*entry))
+        ends += [telling.happening(*entry) for entry in news]
         told = len(log.happened)
         ends += [f"{telling.moment(line.now)}  {answer}"] if answer else []
     for state in sorted(log.states.values(), key=lambda state: state.key):
-        ends += ["", *telling.facts(state)]
+        if with_products or not isinstance(state, ProductState | CategoryState):
+            ends += ["", *telling.facts(state)]
     return _named("\n".join(ends).lstrip("\n") + "\n", log)
 
 

@@ -18,6 +18,7 @@ from msgspec.structs import force_setattr, replace
 
 from pipeline.core.customer import (
     activity,
+    baskets,
     chat,
     consent,
     contacts,
@@ -71,6 +72,7 @@ FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
     ("contacts", contacts.HEARS, contacts.step),
     ("activity", activity.HEARS, activity.step),
     ("purchases", purchases.HEARS, purchases.step),
+    ("baskets", baskets.HEARS, baskets.step),
     ("lapse", lapse.HEARS, lapse.step),
     ("lifecycle", lifecycle.HEARS, lifecycle.step),
     ("", regulars.HEARS, regulars.step),

@@ -3,6 +3,7 @@
 import msgspec
 
 from pipeline.core.customer.activity import Activity
+from pipeline.core.customer.baskets import Baskets
 from pipeline.core.customer.chat import Chatting
 from pipeline.core.customer.consent import Consent
 from pipeline.core.customer.contacts import Contacts
@@ -44,6 +45,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     loyalty: Loyalty | None = None
     """None: they never had points."""
     journeys: Journeys = Journeys()
+    baskets: Baskets = Baskets()
 
     def is_browser(self) -> bool:
         """Whether this is an anonymous browser (`a:`) and not a known person (`u:`)."""

@@ -45,6 +45,11 @@ class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Whether it was completed and not cancelled."""
         return self.at > 0 and not self.cancelled
 
+    def is_given_back(self) -> bool:
+        """Whether all that was paid was refunded."""
+        refunds = self.refunds.values()
+        return 0 in refunds or 0 < self.total_cents <= sum(refunds)
+
     def spent_cents(self) -> int:
         """What was paid and not given back."""
         if not self.stands() or 0 in self.refunds.values():

@@ -45,7 +45,7 @@ def read(lines: Iterable[str]) -> Iterator[Row]:
 
 def _order(customer: str, order_id: str, noon: int, quantity: int, total_cents: int) -> Purchase:
     price_cents = total_cents // quantity if quantity else total_cents
-    product = Product(product_id="cd", category=CATEGORY, price_cents=price_cents, quantity=quantity)
+    product = Product(product_id="", category=CATEGORY, price_cents=price_cents, quantity=quantity)
     return Purchase(
         message_id=order_id,
         type="track",

@@ -1,0 +1,38 @@
+"""What is told of products: by the shop (its catalogue), and by customers' orders. Records of the topic `events`.
+
+Only data lives here, as in `pipeline.core.events`. A record goes to a product (`p:ID`) or to a category
+(`c:NAME`; `c:` alone is the whole shop).
+"""
+
+import msgspec
+
+
+class Companion(msgspec.Struct, frozen=True, gc=False):
+    """Another product of the same order."""
+
+    product_id: str
+
+
+class BoughtTogether(msgspec.Struct, frozen=True, kw_only=True):
+    """To a product, from a customer: it is in an order that stands, beside these; or it is not any more."""
+
+    product_id: str
+    category: str = ""
+    """As the order says it; "" if it says none."""
+    change: int
+    """1: bought together with each of `others`; -1: that is taken back."""
+    counts: bool
+    """Whether the order itself came or went for this product, and not only some of its companions."""
+    others: tuple[Companion, ...] = ()
+    received_at: int
+
+
+class ProductRanked(msgspec.Struct, frozen=True, kw_only=True):
+    """To a category, from a product: so many orders that stand hold it."""
+
+    product_id: str
+    orders: int
+    received_at: int
+
+
+OfProducts = BoughtTogether | ProductRanked
