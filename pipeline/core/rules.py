@@ -14,7 +14,7 @@ from pipeline.core.lapse_model import LapseModel
 from pipeline.core.part import Cents, Name, NotNegative, Part, Percent, TimeOfDay
 from pipeline.core.presence import Presence
 from pipeline.core.scheme import Earning, Scheme
-from pipeline.core.when import Kind, WhenHesitating
+from pipeline.core.when import Kind, WhenCartAbandoned, WhenHesitating, WhenInterested, WhenStage
 
 HOUR_MS = 3_600_000
 Operator = Literal["is", "is_not", "at_least", "at_most", "above", "below", "one_of", "contains"]
@@ -197,6 +197,8 @@ class Campaign(Part, frozen=True, kw_only=True):
 
 
 When = TypeVar("When", bound=Kind)
+BY_CLICKS: frozenset[type] = frozenset({WhenStage, WhenInterested, WhenCartAbandoned})
+"""Occasions that a click can have to do with; signs of hesitation are asked about by themselves."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +226,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The campaigns that have steps; filled in here."""
     steps: dict[tuple[str, str], Campaign] = {}
     """By campaign and step: the campaign as it is there (`Campaign.at`); filled in here."""
+    by_clicks: bool = False
+    """Whether a campaign waits for something of `BY_CLICKS`; filled in here."""
     by_kind: dict[type, list[tuple[Campaign, Any]]] = {}
     """The campaigns by the kind of their `when`; filled in here, so that who waits for one kind passes no other."""
 
@@ -239,6 +243,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         steps = {(name, step.name): it.at(step) for name, it in journeys.items() for step in it.steps}
         msgspec.structs.force_setattr(self, "journeys", journeys)
         msgspec.structs.force_setattr(self, "steps", steps)
+        msgspec.structs.force_setattr(self, "by_clicks", not BY_CLICKS.isdisjoint(by_kind))
         idle_ms = {when.cart_idle_minutes * 60_000 for _, when in self.waiting_for(WhenHesitating)} - {0}
         msgspec.structs.force_setattr(self, "cart_idle_ms", tuple(sorted(idle_ms)))
 

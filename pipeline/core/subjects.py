@@ -33,11 +33,12 @@ def step(
     key: str, state: State | None, event: Stimulus, now: int, rules: Rules
 ) -> tuple[State | None, Sequence[Output]]:
     """Step the subject `key` (state None: it does not exist yet, or is to be forgotten) at `now`, epoch ms."""
-    if isinstance(event, ErasureRequested) and not key.startswith("m:"):
+    kind = key[:2]
+    if type(event) is ErasureRequested and kind != "m:":
         return (None, erasure.passed_on(key, state, event)) if erasure.obeys(key, state, event) else (state, ())
-    if key[:2] not in _others:
+    if kind not in _others:
         return customer.step(key, _of_kind(Profile, state, key), event, now, rules)
-    match key[:2]:
+    match kind:
         case "v:":
             return voucher.step(_of_kind(VoucherState, state, key), event, now, rules)
         case "m:":

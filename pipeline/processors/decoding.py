@@ -19,6 +19,8 @@ from pipeline.core.events import (
 
 # A union is asked member by member; a set once. Every record passes here.
 _EVENTS = frozenset(get_args(Event))
+WRAPPED: frozenset[type] = frozenset({EventForwarded, ProfileHandedOver})
+"""Records that hold another one, or a profile, as bytes."""
 
 
 def decoded(record: LogRecord, codec: Codec) -> Event | str:
@@ -33,8 +35,9 @@ def decoded(record: LogRecord, codec: Codec) -> Event | str:
     return f"a {type(found).__name__} does not belong on the topic {record.topic}"
 
 
-def stimulus_of(event: Input | Internal, codec: Codec) -> Stimulus:
-    """What a subject is stepped with: wrapped records are opened here, since the core reads no bytes of the log."""
+def opened(event: Input | Internal, codec: Codec) -> Stimulus:
+    """What a subject is stepped with in the place of a record of `WRAPPED`: the core reads no bytes of the log.
+    Raises Undecodable, or msgspec.DecodeError."""
     if isinstance(event, EventForwarded):
         inner = codec.decode(event.record)
         if not isinstance(inner, Input):
@@ -44,7 +47,6 @@ def stimulus_of(event: Input | Internal, codec: Codec) -> Stimulus:
         return Forwarded(
             anonymous_id=event.anonymous_id, trust=event.trust, event=inner, received_at=event.received_at
         )
-    if isinstance(event, ProfileHandedOver):
-        history = subjects.decode(f"a:{event.anonymous_id}", event.history) if event.history else None
-        return HandedOver(message=event, history=history if isinstance(history, Profile) else None)
-    return event
+    message = cast("ProfileHandedOver", event)
+    history = subjects.decode(f"a:{message.anonymous_id}", message.history) if message.history else None
+    return HandedOver(message=message, history=history if isinstance(history, Profile) else None)

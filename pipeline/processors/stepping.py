@@ -7,7 +7,7 @@ It reads the store only through the `load` it is given, and writes nothing: `cha
 import logging
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, Protocol, cast, get_args
+from typing import Protocol, cast, get_args
 
 import msgspec
 
@@ -15,7 +15,6 @@ from pipeline.backends.contract import Change, Loaded, LogRecord
 from pipeline.codec import Codec, Undecodable
 from pipeline.core import erasure, subjects, sweeps
 from pipeline.core import partition as law
-from pipeline.core.effects import Output
 from pipeline.core.erasure import Tombstone
 from pipeline.core.events import (
     Changed,
@@ -34,7 +33,8 @@ from pipeline.core.newsletter import NewsletterDue
 from pipeline.core.partition import ActiveRules, PartitionState
 from pipeline.core.rules import Rules
 from pipeline.core.sweeps import Sweep
-from pipeline.processors.decoding import decoded, stimulus_of
+from pipeline.processors.decoding import WRAPPED, decoded, opened
+from pipeline.processors.driving import State, Subjects
 from pipeline.processors.erasing import Erasures
 from pipeline.processors.footprint import Footprint
 from pipeline.processors.outbox import Cause, Outbox, dead_letter
@@ -47,6 +47,8 @@ MAX_OWN_TIMERS = 1_000
 EVER = 2**53
 _CONTROLS = frozenset(get_args(Control))
 """Asked of every record: a set answers at once, a union member by member."""
+_UNREADABLE = "\ufffd"
+"""Stands in a key for bytes that are no text."""
 
 
 class StoreMoved(Exception):
@@ -65,25 +67,6 @@ class Load(Protocol):
         sweep_after: str | None = None,
         sweep_limit: int = 0,
     ) -> Loaded: ...
-
-
-class State(Protocol):
-    """What the shell knows of a subject's state: its own time, epoch ms."""
-
-    @property
-    def now(self) -> int: ...
-
-
-class Subjects(Protocol):
-    """The core that is driven: how subjects are stepped, when they next wait for, how they are written down.
-    `pipeline.core.subjects` in all of the product; a benchmark drives another one."""
-
-    def step(
-        self, key: str, state: Any, event: Stimulus, now: int, rules: Rules, /
-    ) -> tuple[State | None, Sequence[Output]]: ...
-    def due(self, state: Any, /) -> int: ...
-    def encode(self, state: Any, /) -> bytes: ...
-    def decode(self, key: str, stored: bytes, /) -> State: ...
 
 
 class PartitionRun:
@@ -133,28 +116,31 @@ class PartitionRun:
     def step(self, records: Sequence[LogRecord], next_offset: int, codec: Codec, load: Load, outbox: Outbox) -> None:
         """Step all records of one batch. Raises StoreMoved, or Unavailable from the store."""
         self.stirred = False
-        keys = [record.key.decode("utf-8", "replace") for record in records if record.key]
-        self._fetch(keys, load)
+        keys = [record.key.decode("utf-8", "replace") for record in records]
+        named = [key for key in keys if key]
+        self._fetch(named, load)
         if self.state.erasure_salt:
-            absent = (key for key in keys if self._subjects[key] is None)
-            self.erasures.fetch(absent, self.state.erasure_salt, load)
-        for record in records:
-            event = decoded(record, codec)
+            self.erasures.fetch((key for key in named if self._subjects[key] is None), self.state.erasure_salt, load)
+        # All before the first is stepped: one after the other they cost half (the processor finds its way by heart).
+        events = [decoded(record, codec) for record in records]
+        for record, key, event in zip(records, keys, events, strict=True):
             if isinstance(event, str):
                 self.stirred = True
                 if not self._is_erased(record, None, outbox):
                     self._set_aside(record, event, outbox)
                 continue
-            self.state = law.advance(self.state, event)
-            if isinstance(event, Heartbeat):
+            self.state = state = law.advance(self.state, event)
+            kind = type(event)
+            if kind is Heartbeat:
                 continue
             self.stirred = True
-            cause = Cause(record, law.time_of(self.state, event))
-            if type(event) in _CONTROLS:
+            cause = Cause(record, law.time_of(state, event))
+            if kind in _CONTROLS:
                 self._control(cast("Control", event), cause, load, outbox)
             else:
-                self._deliver(event, cause, codec, outbox)  # type: ignore[arg-type]  # what is no Control
-            self._fire_timers(cause, load, outbox)
+                self._deliver(key, event, cause, codec, outbox)  # type: ignore[arg-type]  # what is no Control
+            if not self.timers.quiet(law.timers_until(self.state)):
+                self._fire_timers(cause, load, outbox)
         self.offset = next_offset
 
     @property
@@ -215,24 +201,31 @@ class PartitionRun:
             self._subjects[key] = state
             self._dues[key] = 0 if state is None else self._core.due(state)
 
-    def _deliver(self, event: Input | Internal, cause: Cause, codec: Codec, outbox: Outbox) -> None:
+    def _deliver(self, key: str, event: Input | Internal, cause: Cause, codec: Codec, outbox: Outbox) -> None:
         record = cause.record
         if self.state.erasure_salt and self._is_erased(record, event, outbox):
             return
+        kind = type(event)
+        stimulus: Stimulus = event
         try:
-            key = record.key.decode()
-            stimulus = stimulus_of(event, codec)
+            if _UNREADABLE in key:
+                record.key.decode()
+            if kind in WRAPPED:
+                stimulus = opened(event, codec)
         except (UnicodeDecodeError, Undecodable, msgspec.DecodeError) as problem:
-            self._set_aside(record, f"undeliverable {type(event).__name__}: {problem}", outbox)
+            self._set_aside(record, f"undeliverable {kind.__name__}: {problem}", outbox)
             return
         if not key:
-            self._set_aside(record, f"a {type(event).__name__} without a key belongs to nobody", outbox)
+            self._set_aside(record, f"a {kind.__name__} without a key belongs to nobody", outbox)
             return
-        if isinstance(event, ErasureRequested):
-            self._erase(key, event, cause, outbox)
+        if kind is ErasureRequested:
+            self._erase(key, event, cause, outbox)  # type: ignore[arg-type]  # it is one
             return
-        now = self._fire_own(key, cause, outbox)
-        self._step(key, stimulus, max(cause.now, now), cause, outbox)
+        if 0 < self._dues[key] <= cause.now:
+            self._fire_own(key, cause, outbox)
+        before = self._subjects[key]
+        now = cause.now if before is None or before.now < cause.now else before.now
+        self._step(key, stimulus, now, cause, outbox)
 
     def _is_erased(self, record: LogRecord, event: Input | Internal | None, outbox: Outbox) -> bool:
         """Whether the record belongs to somebody erased and is dropped: it must neither bring them back nor be kept
@@ -275,21 +268,16 @@ class PartitionRun:
             listed = self.erasures.entomb(erasure.tombstone_of(salt, key), salt, entry, cause.record.key)
             outbox.put((listed,), cause, self.published, self.messages_below)
 
-    def _fire_own(self, key: str, cause: Cause, outbox: Outbox) -> int:
-        """Fire the subject's timers that were due before its event; its own time afterwards."""
+    def _fire_own(self, key: str, cause: Cause, outbox: Outbox) -> None:
+        """Fire the subject's timers that were due before its event."""
         for _ in range(MAX_OWN_TIMERS):
-            state = self._subjects.get(key)
-            if state is None:
-                return 0
-            due = self._dues[key]
-            if not due or due > cause.now:
-                return state.now
+            state, due = self._subjects[key], self._dues[key]
+            if state is None or not 0 < due <= cause.now:
+                return
             if not self._step(key, TimerDue(due), max(due, state.now), cause, outbox):
-                return state.now
+                return
         problem = RuntimeError(f"the timers do not come to rest: more than {MAX_OWN_TIMERS} before one event")
         self._could_not_step(key, TimerDue(cause.now), problem, cause.record, outbox)
-        restless = self._subjects[key]
-        return restless.now if restless else 0
 
     def _step(self, key: str, stimulus: Stimulus, now: int, cause: Cause, outbox: Outbox) -> bool:
         """Step one subject; False: it could not be stepped, is as it was, and a dead letter says why.
@@ -336,8 +324,6 @@ class PartitionRun:
 
     def _fire_timers(self, cause: Cause, load: Load, outbox: Outbox) -> None:
         until = law.timers_until(self.state)
-        if self.timers.quiet(until):
-            return
         for _ in range(law.TIMERS_PER_RECORD):
             after = self.timers.need_page(until)
             if after is not None:

@@ -27,11 +27,12 @@ from pipeline.core.events import Continue, Tick
 from pipeline.core.partition import CORE_VERSION, FIRES_AFTER_MS, MAX_JUMP_MS, ActiveRules, PartitionState, rules_of
 from pipeline.processors.budgets import budgets_left
 from pipeline.processors.committing import Committing, InTurn, UnderWay, stepped
+from pipeline.processors.driving import Subjects
 from pipeline.processors.loading import FencedLoad
 from pipeline.processors.measures import Measures
 from pipeline.processors.outbox import EVENTS, Outbox
 from pipeline.processors.recovery import start_offset
-from pipeline.processors.stepping import EVER, PartitionRun, StoreMoved, Subjects
+from pipeline.processors.stepping import EVER, PartitionRun, StoreMoved
 from pipeline.processors.timers import KEPT
 
 log = logging.getLogger("rapport.worker")

@@ -23,6 +23,7 @@ from core.making import (
 from pipeline.core.customer import chat
 from pipeline.core.customer.activity import View
 from pipeline.core.customer.chat import Chatting
+from pipeline.core.customer.decisions import Decisions
 from pipeline.core.customer.vouchers import Held, Vouchers
 from pipeline.core.events import Customer, RulesChanged, TimerDue
 from pipeline.core.when import WhenHesitating
@@ -134,6 +135,24 @@ def test_several_campaigns_wait_one_after_the_other():
         profile = but(profile, chat=own)
         asked += [(one.campaign, (at - T0) // MINUTE) for one in made]
     assert asked == [("prompt", 5), ("patient", 8)]
+
+
+def test_a_campaign_that_has_acted_in_this_visit_waits_for_no_sign_and_no_timer():
+    profile = visitor("tea:p1 tea:p2 tea:p3", cart="tea:p9")
+    event = click(category="tea", product_id="p3")
+    asked = but(profile, decisions=Decisions(issued={"prompt": {profile.activity.visit(): T0}}))
+    own, made = chat.step(asked, event, T0, RULES, [])
+    assert (own.idle_due, made) == (0, [])
+    patient = rules(PROMPT, but(PROMPT, name="patient", when=WhenHesitating(cart_idle_minutes=8)))
+    own, made = chat.step(asked, event, T0, patient, [])
+    assert [one.campaign for one in made] == ["patient"]
+    waits = but(asked, chat=own)
+    while at := chat.due(waits):
+        own, made = chat.step(waits, TimerDue(at), at, patient, [])
+        waits = but(waits, chat=own)
+    assert [one.campaign for one in made] == ["patient"]
+    next_visit = but(asked, activity=but(asked.activity, visit_started=T0 + HOUR))
+    assert chat.step(next_visit, event, T0, RULES, [])[0].idle_due == T0 + 5 * MINUTE
 
 
 @pytest.mark.parametrize("cart", ["", "tea:p9"])

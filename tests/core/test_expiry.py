@@ -18,14 +18,15 @@ def holding(status: str, days: int) -> Profile:
 @pytest.mark.parametrize(
     ("profile", "days"),
     [
-        (lived("a:phone", click(0)), 90),
-        (lived("a:phone", click(0), click(10 * DAY)), 100),
+        (lived("a:phone", click(0)), 91),
+        (lived("a:phone", click(0), click(10 * DAY)), 101),
+        (lived("a:phone", click(0), click(11 * DAY - 1)), 101),
         (lived("a:phone", order(0, "o-1")), 730),
-        (lived("a:phone", order(0, "o-1", "Order Cancelled")), 90),
+        (lived("a:phone", order(0, "o-1", "Order Cancelled")), 91),
         (holding("issued", 100), 100),
         (holding("sent", 100), 100),
-        (holding("redeemed", 100), 90),
-        (holding("issued", 30), 90),
+        (holding("redeemed", 100), 91),
+        (holding("issued", 30), 91),
     ],
 )
 def test_when_a_browser_is_forgotten(profile: Profile, days: int) -> None:
@@ -43,6 +44,6 @@ def test_a_person_is_never_forgotten() -> None:
 
 def test_the_earliest_of_all_timers_is_the_subjects() -> None:
     assert due(lived("u:ann", click(0, anonymous_id="phone"))) == at(1)
-    assert due(lived("a:phone", click(0))) == at(90 * DAY)
+    assert due(lived("a:phone", click(0))) == at(91 * DAY)
     bought = lived("a:phone", order(0, "o-1"))
     assert due(bought) == min(bought.lapse.due.values())

@@ -2,9 +2,9 @@
 
 A feature is a module with `step(profile, event, now, rules, notes) -> (slice, outputs)`: it reads the whole profile
 and the notes of the features before it, and returns its own slice (the same object if nothing changed) and outputs:
-effects, messages and notes. It is asked only about what it `HEARS` (types of events, and of notes of the features
-before it) and would make nothing of anything else. One that waits for a moment says so by `due(profile) -> int` and
-stands in `WAITING`.
+effects, messages and notes. It is asked only about what it `HEARS` (types of events, names of clicks, types of notes
+of the features before it) and would make nothing of anything else. One that waits for a moment says so by
+`due(profile) -> int` and stands in `WAITING`.
 
 Only three things happen outside a feature, and here: a duplicate is stopped, a browser that belongs to somebody
 forwards what reaches it, and a browser nobody has heard of for long is forgotten.
@@ -48,6 +48,7 @@ from pipeline.core.effects import Forward, Output, Send
 from pipeline.core.events import (
     BROWSER,
     BudgetAnswered,
+    Clickstream,
     EffectDelivered,
     EventForwarded,
     Forwarded,
@@ -66,7 +67,7 @@ from pipeline.core.rules import Rules
 
 Step = Callable[[Profile, Stimulus, int, Rules, Sequence[Note]], tuple[Any, Sequence[Output | Note]]]
 
-FEATURES: tuple[tuple[str, frozenset[type], Step], ...] = (
+FEATURES: tuple[tuple[str, frozenset[type | str], Step], ...] = (
     ("identity", identity.HEARS, identity.step),
     ("consent", consent.HEARS, consent.step),
     ("contacts", contacts.HEARS, contacts.step),
@@ -103,22 +104,26 @@ WAITING: tuple[Callable[[Profile], int], ...] = (
 )
 """When what waits for a moment is due next, epoch ms; 0: it waits for nothing."""
 
-_NOTES = frozenset(get_args(Note))
+_NOTES: frozenset[type | str] = frozenset(get_args(Note))
 _ENVELOPES = frozenset({Forwarded, ProfileHandedOver, EventForwarded})
-_Asked = tuple[tuple[str, Step, frozenset[type] | None], ...]
+_Asked = tuple[tuple[str, Step, frozenset[type | str] | None], ...]
 
 
-def _asked_about(event: type) -> _Asked:
-    """The features that may have something to say after an event of this type, in their order: those that hear it,
-    and with what they hear of the others' notes those that do not."""
+def _asked_about(*event: type | str) -> _Asked:
+    """The features that may have something to say after an event of this type (and name), in their order: those that
+    hear it, and with what they hear of the others' notes those that do not."""
     return tuple(
-        (name, feature_step, None if event in hears else hears & _NOTES)
+        (name, feature_step, hears & _NOTES if hears.isdisjoint(event) else None)
         for name, hears, feature_step in FEATURES
-        if event in hears or hears & _NOTES
+        if not hears.isdisjoint(event) or hears & _NOTES
     )
 
 
 _ASKED: dict[type, _Asked] = {event: _asked_about(event) for event in get_args(Stimulus)}
+_ASKED_BY_NAME: dict[str, _Asked] = {
+    name: _asked_about(Clickstream, name) for _, hears, _ in FEATURES for name in hears if isinstance(name, str)
+}
+"""For the few clicks that some feature hears by their names."""
 _decode_history = msgspec.msgpack.Decoder(Profile).decode
 
 
@@ -175,8 +180,11 @@ def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> list[
     """Put each feature's slice into `profile`, which is nobody else's yet; what is to be done."""
     notes: list[Any] = []
     outputs: list[Any] = []
-    said: set[type] = set()
-    for name, feature_step, only_for in _ASKED[type(event)]:
+    said: set[type | str] = set()
+    asked = _ASKED[type(event)]
+    if type(event) is Clickstream:
+        asked = _ASKED_BY_NAME.get(event.event, asked)
+    for name, feature_step, only_for in asked:
         if only_for is not None and only_for.isdisjoint(said):
             continue
         after, made = feature_step(profile, event, now, rules, notes)

@@ -37,6 +37,8 @@ MAX_SOURCE_CHARACTERS = 100
 MAX_QUANTITY = 1_000_000
 LOOKED_AT = frozenset({"Product Viewed", "Product Clicked", "Product Added"})
 """Events that show an interest in the product's category."""
+OF_PRODUCTS = LOOKED_AT | {"Product Removed", "Checkout Started"}
+"""Events that say anything of interests, views, the cart or the checkout."""
 MAIL_REPORTS = frozenset({"Email Delivered", "Email Opened", "Email Bounced", "Email Marked as Spam"})
 """What mail servers and mail programs say by themselves: nobody visited anything."""
 
@@ -62,6 +64,10 @@ class View(msgspec.Struct, frozen=True, array_like=True, gc=False):
     at: int
     product_id: str
     category: str
+
+
+Looked = tuple[dict[str, int], tuple[View, ...], dict[str, CartLine], bool]
+"""Four fields of the slice, in their order: `interests`, `recent`, `cart`, `checkout`."""
 
 
 class Activity(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -90,6 +96,10 @@ class Activity(msgspec.Struct, frozen=True, array_like=True, gc=False):
     unverified_events: int = 0
     """How many of `events` rest on a browser's mere claim to be this person."""
 
+    def looked(self) -> Looked:
+        """What was looked at, put into the cart and begun to be paid."""
+        return self.interests, self.recent, self.cart, self.checkout
+
     def visit(self) -> str:
         """The current (or last) visit as the occasion of a decision."""
         return f"visit-{self.visit_started}"
@@ -105,14 +115,16 @@ def step(
     """The slice after `event`."""
     activity = profile.activity
     if isinstance(event, Tracked):
-        if isinstance(event, Clickstream) and event.event in MAIL_REPORTS:
-            return activity, _NOTHING
-        activity = _counted(activity, event, profile.believes(event.trust))
+        looked = activity.looked()
         if isinstance(event, Clickstream):
-            return _looked(activity, event, profile.purchases.last_at), _NOTHING
-        if isinstance(event, Purchase) and event.event == "Order Completed":
-            return _emptied(activity), _NOTHING
-    elif isinstance(event, HandedOver):
+            if event.event in MAIL_REPORTS:
+                return activity, _NOTHING
+            if event.event in OF_PRODUCTS:
+                looked = _looked(activity, event, profile.purchases.last_at)
+        elif isinstance(event, Purchase) and event.event == "Order Completed":
+            looked = (activity.interests, activity.recent, {}, False)
+        return _counted(activity, event, looked, believed=profile.believes(event.trust)), _NOTHING
+    if isinstance(event, HandedOver):
         if event.history is not None:
             return _merged(profile, event.history, event.message.trust != BROWSER), _NOTHING
     elif isinstance(event, ProfileClaimed) and now > activity.last_seen:
@@ -120,8 +132,8 @@ def step(
     return activity, _NOTHING
 
 
-def _counted(activity: Activity, event: Tracked, believed: bool) -> Activity:
-    """The event, its visit, and where that came from."""
+def _counted(activity: Activity, event: Tracked, looked: Looked, *, believed: bool) -> Activity:
+    """The event, its visit, and where that came from. Made once a click and by place, which costs a third."""
     at = event.occurred_at
     opens_visit = not activity.visits or at - activity.last_seen >= VISIT_ENDS_AFTER_MS
     first_source, last_source = activity.first_source, activity.last_source
@@ -129,20 +141,17 @@ def _counted(activity: Activity, event: Tracked, believed: bool) -> Activity:
         last_source = _source(event)
         first_source = first_source or last_source
     return Activity(
-        first_seen=min(at, activity.first_seen or at),
-        last_seen=max(at, activity.last_seen),
-        events=activity.events + 1,
-        visits=activity.visits + opens_visit,
-        visit_started=at if opens_visit else activity.visit_started,
-        visit_events=1 if opens_visit else activity.visit_events + 1,
-        anonymous_id=event.anonymous_id or activity.anonymous_id,
-        first_source=first_source,
-        last_source=last_source,
-        interests=activity.interests,
-        recent=activity.recent,
-        cart=activity.cart,
-        checkout=activity.checkout,
-        unverified_events=activity.unverified_events + (not believed),
+        min(at, activity.first_seen or at),
+        max(at, activity.last_seen),
+        activity.events + 1,
+        activity.visits + opens_visit,
+        at if opens_visit else activity.visit_started,
+        1 if opens_visit else activity.visit_events + 1,
+        event.anonymous_id or activity.anonymous_id,
+        first_source,
+        last_source,
+        *looked,
+        activity.unverified_events + (not believed),
     )
 
 
@@ -159,24 +168,25 @@ def _host(url: str) -> str:
     return found[1].lower() if found else ""
 
 
-def _looked(activity: Activity, event: Clickstream, last_order_at: int) -> Activity:
-    """What the event says of products: interests, recent views, the cart."""
+def _looked(activity: Activity, event: Clickstream, last_order_at: int) -> Looked:
+    """What the event says of products: interests, recent views, the cart, the checkout."""
+    interests, recent, cart, checkout = activity.looked()
     name = event.event
     if name in LOOKED_AT:
         category, product_id = event.category[:MAX_TEXT_CHARACTERS], event.product_id[:MAX_TEXT_CHARACTERS]
         if category:
-            activity = replace(activity, interests=_more_interested(activity.interests, category, 1))
+            interests = _more_interested(interests, category, 1)
         if name == _VIEWED and product_id:
-            view = View(event.occurred_at, product_id, category)
-            return replace(activity, recent=_with_views(activity.recent, (view,)))
-        if name == "Product Added" and product_id and event.occurred_at > last_order_at:
+            recent = _with_views(recent, (View(event.occurred_at, product_id, category),))
+        elif name == "Product Added" and product_id and event.occurred_at > last_order_at:
             line = CartLine(category, event.price_cents, event.quantity or 1, event.occurred_at)
-            return replace(activity, cart=_with_line(activity.cart, product_id, line))
+            cart = _with_line(cart, product_id, line)
     elif name == "Product Removed":
-        return _removed(activity, event)
-    elif name == "Checkout Started" and event.occurred_at > last_order_at:
-        return replace(activity, checkout=True)
-    return activity
+        left = _removed(cart, event)
+        checkout, cart = checkout and (bool(left) or left is cart), left
+    elif event.occurred_at > last_order_at:
+        checkout = True
+    return interests, recent, cart, checkout
 
 
 def _more_interested(interests: dict[str, int], category: str, count: int) -> dict[str, int]:
@@ -207,22 +217,18 @@ def _with_line(cart: dict[str, CartLine], product_id: str, line: CartLine) -> di
     return lines
 
 
-def _removed(activity: Activity, event: Clickstream) -> Activity:
+def _removed(cart: dict[str, CartLine], event: Clickstream) -> dict[str, CartLine]:
     product_id = event.product_id[:MAX_TEXT_CHARACTERS]
-    line = activity.cart.get(product_id)
+    line = cart.get(product_id)
     if line is None:
-        return activity
-    cart = dict(activity.cart)
+        return cart
+    lines = dict(cart)
     left = line.quantity - event.quantity
     if event.quantity and left > 0:
-        cart[product_id] = replace(line, quantity=left)
+        lines[product_id] = replace(line, quantity=left)
     else:
-        del cart[product_id]
-    return replace(activity, cart=cart, checkout=activity.checkout and bool(cart))
-
-
-def _emptied(activity: Activity) -> Activity:
-    return replace(activity, cart={}, checkout=False) if activity.cart or activity.checkout else activity
+        del lines[product_id]
+    return lines
 
 
 def _merged(profile: "Profile", history: "Profile", believed: bool) -> Activity:

@@ -54,7 +54,7 @@ class Chatting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How many prompts were shown to the visitor."""
     last_prompt_id: str = ""
     cart_touched: int = 0
-    """When the cart was last changed or the visitor last heard from while it held something."""
+    """When the visitor was last heard from while a cart of theirs waited to be idle."""
     idle_due: int = 0
     """When an idle cart earns a prompt; 0: not armed."""
     ended_conversation: str = ""
@@ -90,7 +90,7 @@ def step(profile: "Profile", event: Stimulus, now: int, rules: Rules, _notes: Se
     if isinstance(event, EffectDelivered):
         return _shown(own, profile, event), ()
     if isinstance(event, RulesChanged):
-        return _waiting_anew(own, now, rules), ()
+        return _waiting_anew(profile, now, rules), ()
     return own, ()
 
 
@@ -108,9 +108,16 @@ def _on_click(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
     category, product_id = event.category[:MAX_TEXT_CHARACTERS], event.product_id[:MAX_TEXT_CHARACTERS]
     return own, [
         _candidate(profile, campaign, sign, category, product_id, event.anonymous_id)
-        for campaign, when in rules.waiting_for(WhenHesitating)
+        for campaign, when in _unasked(profile, rules)
         if (sign := _looking_around(when, category, product_id, profile))
     ]
+
+
+def _unasked(profile: "Profile", rules: Rules) -> list[tuple[Campaign, WhenHesitating]]:
+    """The campaigns that have not acted in this visit: the others would be told so at every further sign."""
+    waiting = rules.waiting_for(WhenHesitating)
+    visit, issued = profile.activity.visit(), profile.decisions.issued
+    return [(campaign, when) for campaign, when in waiting if visit not in issued.get(campaign.name, ())]
 
 
 def _looking_around(when: WhenHesitating, category: str, product_id: str, profile: "Profile") -> _Sign | None:
@@ -141,11 +148,11 @@ def _on_timer(profile: "Profile", now: int, rules: Rules) -> Stepped:
         return own, ()
     if not cart:
         return replace(own, idle_due=0), ()
-    rested = replace(own, idle_due=_next_idle(own.cart_touched, own.idle_due, rules))
+    rested = replace(own, idle_due=_next_idle(profile, own.cart_touched, own.idle_due, rules))
     product_id = max(cart, key=lambda product: (cart[product].added_at, product))
     return rested, [
         _candidate(profile, campaign, _idle(when, profile), cart[product_id].category, product_id, "")
-        for campaign, when in rules.waiting_for(WhenHesitating)
+        for campaign, when in _unasked(profile, rules)
         if when.cart_idle_minutes and own.cart_touched + when.cart_idle_minutes * MINUTE_MS == own.idle_due
     ]
 
@@ -162,7 +169,7 @@ def _candidate(
     reason, facts = sign
     return Candidate(
         campaign=campaign.name,
-        occasion=f"visit-{profile.activity.visit_started}",
+        occasion=profile.activity.visit(),
         reason=reason,
         facts=facts_json(facts | {"category": category, "product_id": product_id}),
         category=category,
@@ -226,7 +233,7 @@ def _on_hand_over(profile: "Profile", event: HandedOver, now: int, rules: Rules)
             prompts=own.prompts + theirs.prompts,
             last_prompt_id=own.last_prompt_id or theirs.last_prompt_id,
             cart_touched=touched,
-            idle_due=_next_idle(touched, now, rules) if waits else 0,
+            idle_due=_next_idle(profile, touched, now, rules) if waits else 0,
             ended_conversation=spoken.ended_conversation,
             transcript=merged(own.transcript, theirs.transcript),
         ),
@@ -234,24 +241,26 @@ def _on_hand_over(profile: "Profile", event: HandedOver, now: int, rules: Rules)
     )
 
 
-def _waiting_anew(own: Chatting, now: int, rules: Rules) -> Chatting:
+def _waiting_anew(profile: "Profile", now: int, rules: Rules) -> Chatting:
     """The silence under way is measured by the new rules."""
+    own = profile.chat
     if not own.idle_due:
         return own
-    idle_due = _next_idle(own.cart_touched, now, rules)
+    idle_due = _next_idle(profile, own.cart_touched, now, rules)
     return own if idle_due == own.idle_due else replace(own, idle_due=idle_due)
 
 
 def _armed(profile: "Profile", own: Chatting, now: int, rules: Rules) -> Chatting:
     """The visitor was heard from at `now`: an idle cart is idle from here on."""
-    if not profile.activity.cart:
+    idle_due = _next_idle(profile, now, now, rules) if profile.activity.cart else 0
+    if not idle_due:
         return replace(own, idle_due=0) if own.idle_due else own
-    return replace(own, cart_touched=now, idle_due=_next_idle(now, now, rules))
+    return replace(own, cart_touched=now, idle_due=idle_due)
 
 
-def _next_idle(touched: int, after: int, rules: Rules) -> int:
-    """When the next campaign finds a cart idle that was touched then; 0: none does any more."""
+def _next_idle(profile: "Profile", touched: int, after: int, rules: Rules) -> int:
+    """When the next campaign that can still act in this visit finds a cart idle that was touched then; 0: none."""
     for idle_ms in rules.cart_idle_ms:
         if touched + idle_ms > after:
-            return touched + idle_ms
+            return touched + idle_ms if _unasked(profile, rules) else 0
     return 0

@@ -34,7 +34,7 @@ CONFIRMATION = "double-opt-in"
 """In the place of a campaign's name: whose message that mail is. Its template is `confirm-email`."""
 CONFIRM_WITHIN_MS = 7 * 86_400_000
 
-HEARS: frozenset[type] = frozenset({Clickstream, Customer, HandedOver})
+HEARS: frozenset[type | str] = frozenset({*WITHDRAWN_BY, CONFIRMED_BY, Customer, HandedOver})
 _NOTHING: tuple[()] = ()
 
 

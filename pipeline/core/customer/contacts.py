@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OPENED, CLOSED = "Complaint Opened", "Complaint Closed"
 MAX_COMPLAINTS = 20
-HEARS: frozenset[type] = frozenset({Clickstream, Customer, HandedOver})
+HEARS: frozenset[type | str] = frozenset({OPENED, CLOSED, Customer, HandedOver})
 _NOTHING: tuple[()] = ()
 
 

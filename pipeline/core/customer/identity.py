@@ -107,10 +107,11 @@ def step(profile: "Profile", event: Stimulus, now: int, _rules: Rules, _notes: S
 
 def due(profile: "Profile") -> int:
     """When the earliest open claim expires."""
-    browsers = profile.identity.browsers
-    if not browsers:
-        return 0
-    return min((b.claimed_at + CLAIM_OPEN_MS for b in browsers.values() if b.status == "open"), default=0)
+    earliest = 0
+    for browser in profile.identity.browsers.values():
+        if browser.status == "open" and (not earliest or browser.claimed_at + CLAIM_OPEN_MS < earliest):
+            earliest = browser.claimed_at + CLAIM_OPEN_MS
+    return earliest
 
 
 def _seen(profile: "Profile", event: Tracked, now: int) -> Stepped:

@@ -46,8 +46,6 @@ LOOKED_AT = frozenset({"Product Viewed", "Product Clicked", "Product Added"})
 HEARS: frozenset[type] = frozenset(
     {Clickstream, Customer, Purchase, TimerDue, HandedOver, RulesChanged, Ordered, OrderCancelled}
 )
-BY_CLICKS: frozenset[type] = frozenset({WhenStage, WhenInterested, WhenCartAbandoned})
-"""What a click can have to do with."""
 Outputs = list[Output | Note]
 
 
@@ -64,10 +62,10 @@ def step(
     profile: "Profile", event: Stimulus, now: int, rules: Rules, notes: Sequence[Note]
 ) -> tuple[Occasions, Sequence[Output | Note]]:
     """The candidates of this step, and what is armed after it."""
-    own, made = profile.occasions, Outputs()
-    kind = type(event)
-    if kind is Clickstream and BY_CLICKS.isdisjoint(rules.by_kind):
+    own, kind = profile.occasions, type(event)
+    if kind is Clickstream and not rules.by_clicks:
         return own, ()
+    made = Outputs()
     if notes:
         made += _of_orders(profile, notes, rules)
     made += [_of_stage(profile, it, now) for it, when in rules.waiting_for(WhenStage) if _reached(profile, when, now)]

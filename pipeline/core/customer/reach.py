@@ -28,7 +28,7 @@ KEY_CHARACTERS = range(80, 93)
 """Of 65 bytes in base64url; an `auth` of 16 bytes has at most 24."""
 MAX_AUTH_CHARACTERS = 24
 
-HEARS: frozenset[type] = frozenset({Clickstream, EffectDelivered, HandedOver})
+HEARS: frozenset[type | str] = frozenset({BOUNCED, SUBSCRIBED, UNSUBSCRIBED, EffectDelivered, HandedOver})
 _NOTHING: tuple[()] = ()
 
 
