@@ -119,8 +119,18 @@ FUSSY = rules(but(LIMITED, conditions=(Condition(field="purchases.orders", op="a
         (lambda profile: profile, (), FUSSY, ["REFUSED condition_false", "RELEASED"]),
         (lambda profile: profile, (), rules(), ["RELEASED"]),
         (lambda profile: profile, (), rules(WIN_BACK), ["TAKEN a sign", "grants", "RELEASED"]),
-        (lambda profile: profile, (LapseDisproved("win-back", "o1", "late"),), RULES, ["RELEASED"]),
-        (lambda profile: profile, (OccasionGone("win-back", "o1", "cancelled"),), RULES, ["RELEASED"]),
+        (
+            lambda profile: profile,
+            (LapseDisproved("win-back", "o1", "late"),),
+            RULES,
+            ["REFUSED lapse_disproved", "RELEASED"],
+        ),
+        (
+            lambda profile: profile,
+            (OccasionGone("win-back", "o1", "cancelled"),),
+            RULES,
+            ["REFUSED order_cancelled", "RELEASED"],
+        ),
     ],
     ids=["nothing happened", "bought", "condition", "campaign gone", "budget gone", "was wrong", "cancelled"],
 )

@@ -147,12 +147,12 @@ def step(
         start = own
     sitting = _Sitting(profile, start, event, now, rules)
     held = _heard_of_budget(sitting, event, start.pending) if isinstance(event, BudgetAnswered) else start.pending
-    disproved = [note for note in notes if isinstance(note, LapseDisproved | OccasionGone)]
-    for note in disproved:
-        _revoke(sitting, note)
-    for ended in (note for note in notes if isinstance(note, JourneyEnded)):
-        sitting.answer(ended.campaign, ended.occasion, "ENDED", ended.reason, ended.facts)
-    still = [it for it in held if not any(it.is_for(note.rule, note.occasion) for note in disproved)]
+    still = list(held)
+    for note in notes:
+        if isinstance(note, LapseDisproved | OccasionGone):
+            still = _revoke(sitting, note, still)
+        elif isinstance(note, JourneyEnded):
+            sitting.answer(note.campaign, note.occasion, "ENDED", note.reason, note.facts)
     still = [it for it in still if not it.step or profile.journeys.awaits(it.campaign, it.occasion)]
     fresh = [note for note in notes if isinstance(note, Candidate)]
     if still or fresh:
@@ -308,14 +308,19 @@ def _mark_issued(sitting: _Sitting, campaign: Campaign, occasion: str) -> None:
     sitting.issued[campaign.name] = issued
 
 
-def _revoke(sitting: _Sitting, note: LapseDisproved | OccasionGone) -> None:
-    """What was taken is known to be wrong and can still be taken back (`vouchers` does); it stays issued."""
+def _revoke(sitting: _Sitting, note: LapseDisproved | OccasionGone, waiting: list[Pending]) -> list[Pending]:
+    """What was taken is known to be wrong and can still be taken back (`vouchers` does); it stays issued. What waited
+    is refused; the rest waits on."""
+    facts = facts_json({"why": note.reason})
+    reason = "lapse_disproved" if isinstance(note, LapseDisproved) else "order_cancelled"
+    still = [it for it in waiting if not it.is_for(note.rule, note.occasion)]
+    if len(still) < len(waiting):
+        sitting.answer(note.rule, note.occasion, "REFUSED", reason, facts)
     held = sitting.profile.vouchers.held.values()
     if any(voucher.withdrawable(note.rule, note.occasion) for voucher in held):
-        facts = facts_json({"why": note.reason})
-        reason = "lapse_disproved" if isinstance(note, LapseDisproved) else "order_cancelled"
         sitting.issued[note.rule] = {**sitting.issued.get(note.rule, {}), note.occasion: 0}
         sitting.answer(note.rule, note.occasion, "REVOKED", reason, facts)
+    return still
 
 
 def _merged(own: Decisions, theirs: Decisions, visit: str, rules: Rules) -> Decisions:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 HOUR_MS = 3_600_000
+MOST_APART_MS = 48 * HOUR_MS
+"""No two clocks of the world show the same further apart than this."""
 LOOKED_AT = frozenset({"Product Viewed", "Product Clicked", "Product Added"})
 HEARS: frozenset[type] = frozenset(
     {Clickstream, Customer, Purchase, TimerDue, HandedOver, RulesChanged, Ordered, OrderCancelled}
@@ -81,6 +83,7 @@ def step(
     if isinstance(event, HandedOver) and event.history is not None:
         own = replace(own, signed_up=own.signed_up or event.history.occasions.signed_up)
         made += _of_all_interests(profile, rules)
+    made += _overtaken(profile, now, rules)
     armed = dict(_armed(profile, now, rules))
     return (own if armed == own.due else replace(own, due=armed)), made
 
@@ -191,13 +194,37 @@ def _fired(profile: "Profile", now: int, rules: Rules) -> Iterator[Candidate]:
             yield _candidate(campaign, profile.activity.cart_occasion(), "cart abandoned", facts)
     for campaign, scheduled in rules.waiting_for(WhenScheduled):
         if 0 < moments.get(campaign.name, 0) <= now:
-            yield _candidate(campaign, scheduled.on, "scheduled", {"on": scheduled.on})
+            yield _of_day(campaign, scheduled)
     for campaign, when in rules.waiting_for(WhenDate):
         moment = moments.get(campaign.name, 0)
         found = _next(profile, when, moment - 1, rules) if 0 < moment <= now else None
         if found and found[0] == moment:
-            day = found[1]
-            yield _candidate(campaign, f"{when.trait}-{day.year}", f"date: {when.trait}", {"date": day.isoformat()})
+            yield _of_date(campaign, when, found[1])
+
+
+def _overtaken(profile: "Profile", now: int, rules: Rules) -> Iterator[Candidate]:
+    """What was still to come by the clock the person had and is over by the one they have now: it is now. Who flies
+    east over the hour of their birthday has one all the same."""
+    moments = profile.occasions.due
+    for campaign, scheduled in rules.waiting_for(WhenScheduled):
+        moment = zones.moment(
+            date.fromisoformat(scheduled.on), zones.minutes_of(scheduled.at), zone_of(profile, rules.policy)
+        )
+        if moment <= now < moments.get(campaign.name, 0) < moment + MOST_APART_MS:
+            yield _of_day(campaign, scheduled)
+    for campaign, when in rules.waiting_for(WhenDate):
+        before = moments.get(campaign.name, 0)
+        found = _next(profile, when, before - MOST_APART_MS, rules) if before > now else None
+        if found and found[0] <= now:
+            yield _of_date(campaign, when, found[1])
+
+
+def _of_day(campaign: Campaign, when: WhenScheduled) -> Candidate:
+    return _candidate(campaign, when.on, "scheduled", {"on": when.on})
+
+
+def _of_date(campaign: Campaign, when: WhenDate, day: date) -> Candidate:
+    return _candidate(campaign, f"{when.trait}-{day.year}", f"date: {when.trait}", {"date": day.isoformat()})
 
 
 def _next(profile: "Profile", when: WhenDate, after: int, rules: Rules) -> tuple[int, date] | None:
