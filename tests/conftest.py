@@ -9,6 +9,7 @@ pytest_plugins = ["servers.fixtures"]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of this project's tests."""
     parser.addoption("--api-examples", default="5", help="Generated requests for each call of the HTTP API.")
+    parser.addoption("--year-people", default="1000", help="People of the simulated year.")
     parser.addoption("--seed", default="20261122", help="Seed of the simulated runs.")
 
 
