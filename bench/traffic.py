@@ -13,9 +13,10 @@ import msgspec
 
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
+from pipeline.core.condition import Condition
 from pipeline.core.do import DoChatPrompt, DoVoucher
 from pipeline.core.events import SERVER, CampaignsChanged, Chat, Clickstream, Input, Product, Purchase
-from pipeline.core.rules import Campaign, Condition, Contact
+from pipeline.core.rules import Campaign, Contact
 from pipeline.core.when import WhenHesitating, WhenLapsed, WhenRegular
 
 EVENTS = "events"

@@ -23,7 +23,7 @@ from prometheus_client import CollectorRegistry
 from pipeline import observe, spooling, vitals
 from pipeline.__main__ import app as command_line
 from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, LEDGER, local_ids, schema_text
-from pipeline.core import do, rules, scheme, when
+from pipeline.core import condition, do, rules, scheme, site, when
 from pipeline.core.customer import conditions, lifecycle
 from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF
@@ -50,7 +50,8 @@ CAMPAIGN_PARTS = (
     ('[when] kind = "newsletter"', when.WhenNewsletter),
     ('[when] kind = "points_reached"', when.WhenPointsReached),
     ('[when] kind = "tier_reached"', when.WhenTierReached),
-    ("[[if]], [[any]], [[not]]", rules.Condition),
+    ('[when] kind = "answered"', when.WhenAnswered),
+    ("[[if]], [[any]], [[not]]", condition.Condition),
     ('[do] kind = "voucher"', do.DoVoucher),
     ('[do] kind = "chat_prompt"', do.DoChatPrompt),
     ('[do] kind = "message"', do.DoMessage),
@@ -63,6 +64,7 @@ CAMPAIGN_PARTS = (
     ('[[exit]] kind = "segment_entered"', rules.ExitSegmentEntered),
     ('[[exit]] kind = "segment_left"', rules.ExitSegmentLeft),
     ('[[exit]] kind = "condition"', rules.ExitCondition),
+    ('[do] kind = "module"', do.DoModule),
     ("[contact]", rules.Contact),
     ("[budget]", rules.Budget),
     ("campaigns/policy.toml", rules.Policy),
@@ -72,6 +74,12 @@ CAMPAIGN_PARTS = (
     ("[[tier]]", scheme.Tier),
     ("[[reward]]", scheme.Reward),
     ("[referral]", scheme.Referral),
+    ("site/modules/*.toml", site.Module),
+    ("site/modules/*.toml: [[variant]]", site.Variant),
+    ("site/modules/*.toml: [fallback]", site.Content),
+    ("site/questionnaires/*.toml", site.Questionnaire),
+    ("site/questionnaires/*.toml: [[question]]", site.Question),
+    ("site/interests.toml: [[interest]]", site.Interest),
 )
 
 

@@ -328,7 +328,7 @@ def decode_or_none(codec: Codec, value: bytes) -> Record | None:
 def publish_campaigns(app: App, folder: Path, *, only_if_changed: bool) -> int | None:
     """Check the folder's files and write them whole to every partition; the version they have, or None if they are
     in force already. Raises CampaignError, Unavailable."""
-    book = rulebook.read(folder, Path(app.settings.segments))
+    book = rulebook.read(folder, Path(app.settings.segments), Path(app.settings.site))
     reader = app.backend.reader()
     try:
         active = _rules_to_come(app, reader)

@@ -4,11 +4,12 @@ import difflib
 from collections.abc import Iterator, Sequence
 from datetime import date
 
+from pipeline.core.condition import Condition
 from pipeline.core.customer import conditions
 from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.activity import MAX_RECENT
-from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoPoints, DoTask, DoVoucher
-from pipeline.core.rules import Campaign, Condition, Contact, ExitCartGone, ExitCondition
+from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
+from pipeline.core.rules import Campaign, Contact, ExitCartGone, ExitCondition
 from pipeline.core.when import Kind, WhenCartAbandoned, WhenHesitating, WhenInterested
 
 CHANNELS = ("email", "push", "site", "sms", "phone", "post")
@@ -94,6 +95,8 @@ def _ways(path: Place, do: Do, contact: Contact) -> Iterator[Problem]:
         yield path, "a message needs `channels` in [contact]: by which ways it may be sent"
     if isinstance(do, DoPoints) and contact.channels:
         yield (*path, "channels"), "points have no `channels`: nobody is contacted"
+    if isinstance(do, DoModule) and contact.channels:
+        yield (*path, "channels"), "a module has no `channels`: it is shown on the site"
     if isinstance(do, DoTask) and contact.channels:
         needed = CHANNEL_OF_TASK[do.task]
         yield (*path, "channels"), f"a task has no `channels`: {do.task} needs the permission for {needed}"

@@ -2,10 +2,10 @@
 
 import msgspec
 
-from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoPoints, DoTask, DoVoucher
+from pipeline.core.condition import Condition, Value
+from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
 from pipeline.core.rules import (
     Campaign,
-    Condition,
     Contact,
     Exit,
     ExitBought,
@@ -18,6 +18,7 @@ from pipeline.core.rules import (
 )
 from pipeline.core.when import (
     Kind,
+    WhenAnswered,
     WhenCartAbandoned,
     WhenDate,
     WhenHesitating,
@@ -85,6 +86,10 @@ def _when_in_words(when: Kind) -> str:
             return f"a customer comes to {points} points{' earned in all' if count == 'lifetime' else ''}"
         case WhenTierReached(tier=tier):
             return f"a customer comes up to the tier {tier}"
+        case WhenAnswered(questionnaire=questionnaire, question=question, op=op, value=value):
+            if not question:
+                return f"a customer has answered all of the questionnaire {questionnaire}"
+            return f"a customer answers {question} of {questionnaire}: {_op_in_words(op)} {_value_in_words(value)}"
         case WhenDate(trait=trait, days_before=days, at=at):
             return f"it is {days} days before their {trait}, {at}" if days else f"it is their {trait}, {at}"
 
@@ -147,9 +152,15 @@ def _exit_in_words(one: Exit) -> str:
 
 
 def _condition_in_words(condition: Condition) -> str:
-    value = condition.value
-    shown = " or ".join(value) if isinstance(value, tuple) else msgspec.json.encode(value).decode().strip('"')
-    return f"{condition.field} {condition.op.replace('_', ' ')} {shown}"
+    return f"{condition.field} {_op_in_words(condition.op)} {_value_in_words(condition.value)}"
+
+
+def _op_in_words(op: str) -> str:
+    return op.replace("_", " ")
+
+
+def _value_in_words(value: Value) -> str:
+    return " or ".join(value) if isinstance(value, tuple) else msgspec.json.encode(value).decode().strip('"')
 
 
 def _do_in_words(do: Do, contact: Contact) -> str:
@@ -161,6 +172,9 @@ def _do_in_words(do: Do, contact: Contact) -> str:
     permitted = f"as far as they permit {contact.purpose}{soft}"
     if isinstance(do, DoMessage):
         return f"send them the message {do.template} {_by(contact)}, {permitted}"
+    if isinstance(do, DoModule):
+        refused = f"unless they refuse {contact.purpose} on the site"
+        return f"show them the module {do.module} for {do.valid_days} days, {refused}"
     if isinstance(do, DoTask):
         return f'have somebody do a {do.task} within {do.valid_days} days ("{do.instructions}"), {permitted}'
     off = f"{do.discount_percent} %" if do.discount_percent else f"{do.discount_cents / 100:.2f} {do.currency}"

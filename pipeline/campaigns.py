@@ -15,11 +15,11 @@ import msgspec
 
 from pipeline.campaign_meaning import Place, Problem, choices, meaning
 from pipeline.core import zones
-from pipeline.core.do import DoChatPrompt, DoMessage, DoPoints, DoTask, DoVoucher
+from pipeline.core.condition import Condition
+from pipeline.core.do import DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
 from pipeline.core.rules import (
     Budget,
     Campaign,
-    Condition,
     Contact,
     ExitBought,
     ExitCartGone,
@@ -31,6 +31,7 @@ from pipeline.core.rules import (
     Step,
 )
 from pipeline.core.when import (
+    WhenAnswered,
     WhenCartAbandoned,
     WhenDate,
     WhenHesitating,
@@ -65,6 +66,7 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
         "newsletter": WhenNewsletter,
         "points_reached": WhenPointsReached,
         "tier_reached": WhenTierReached,
+        "answered": WhenAnswered,
     },
     "do": {
         "voucher": DoVoucher,
@@ -72,6 +74,7 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
         "message": DoMessage,
         "task": DoTask,
         "points": DoPoints,
+        "module": DoModule,
     },
 }
 """The tables whose `kind` says which keys they have."""

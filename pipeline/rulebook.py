@@ -1,4 +1,4 @@
-"""What is published together: campaigns, contact policy, segments and loyalty scheme, read and checked as a whole."""
+"""What is published together: campaigns, contact policy, segments, loyalty scheme and site, checked as a whole."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -8,10 +8,12 @@ import msgspec
 from pipeline import campaigns as campaign_files
 from pipeline import loyalty as loyalty_files
 from pipeline import segments as segment_files
+from pipeline import site_files
 from pipeline.core.events import CampaignsChanged
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign, Policy, Segment
 from pipeline.core.scheme import Scheme
+from pipeline.core.site import Site
 
 
 class Rulebook(NamedTuple):
@@ -21,6 +23,7 @@ class Rulebook(NamedTuple):
     policy: Policy
     segments: tuple[Segment, ...]
     loyalty: Scheme | None
+    site: Site
 
     def change(self, version: int, source: str, at: int) -> CampaignsChanged:
         """The record that puts them in force; `at` epoch ms."""
@@ -30,25 +33,23 @@ class Rulebook(NamedTuple):
             policy=msgspec.json.encode(self.policy),
             segments=msgspec.json.encode(self.segments),
             loyalty=msgspec.json.encode(self.loyalty) if self.loyalty else b"",
+            site=msgspec.json.encode(self.site),
             source=source,
             received_at=at,
         )
 
 
-def read(campaigns: Path, segments: Path) -> Rulebook:
-    """The files of both folders. Raises CampaignError."""
-    loaded, groups, scheme = (
-        campaign_files.load(campaigns),
-        segment_files.load(segments),
-        loyalty_files.load(campaigns),
-    )
+def read(campaigns: Path, segments: Path, site: Path) -> Rulebook:
+    """The files of all folders. Raises CampaignError."""
+    loaded, groups = campaign_files.load(campaigns), segment_files.load(segments)
+    scheme, shown = loyalty_files.load(campaigns), site_files.load(site)
     segment_files.check(loaded, groups)
     loyalty_files.check(loaded, scheme)
-    return Rulebook(loaded, campaign_files.load_policy(campaigns), groups, scheme)
+    site_files.check(shown, loaded, groups)
+    return Rulebook(loaded, campaign_files.load_policy(campaigns), groups, scheme, shown)
 
 
 def is_in_force(change: CampaignsChanged, active: ActiveRules) -> bool:
     """Whether it would change nothing."""
-    return all(
-        getattr(change, name) == getattr(active, name) for name in ("campaigns", "policy", "segments", "loyalty")
-    )
+    parts = ("campaigns", "policy", "segments", "loyalty", "site")
+    return all(getattr(change, name) == getattr(active, name) for name in parts)

@@ -63,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Folder of the campaign files."""
     segments: str = "./segments"
     """Folder of the segment files; none if there is no such folder."""
+    site: str = "./site"
+    """Folder of content modules, questionnaires and interests; nothing if there is no such folder."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: Port = 8080

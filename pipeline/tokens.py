@@ -1,4 +1,5 @@
-"""Tokens of the site stream: who a browser is, signed by the collector, checked by the API.
+"""What proves who a browser is: the shop's hash of a user id, and the tokens of the site stream, signed by the
+collector and checked by the API.
 
 `base64url(payload JSON) . base64url(HMAC-SHA256(secret, the first part))`, without padding. The payload is
 readable: it holds the browser's own ids and nothing else.
@@ -6,6 +7,7 @@ readable: it holds the browser's own ids and nothing else.
 
 import base64
 import binascii
+import hashlib
 import hmac
 
 import msgspec
@@ -25,6 +27,14 @@ class StreamToken(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """"" unless it was verified (userHash or a server key)."""
     expires_at: int
     """Epoch ms."""
+
+
+def verified(secret: bytes, user_id: str, user_hash: object) -> bool:
+    """Whether `user_hash` is HMAC-SHA256(secret, user id) in hexadecimal: only the shop's server can make it."""
+    if not secret or not user_id or not isinstance(user_hash, str):
+        return False
+    expected = hmac.new(secret, user_id.encode(), hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), user_hash.lower().encode())
 
 
 _decode = msgspec.json.Decoder(StreamToken).decode

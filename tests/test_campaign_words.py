@@ -3,8 +3,9 @@
 import pytest
 
 from pipeline.campaign_words import in_words
+from pipeline.core.condition import Condition
 from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
-from pipeline.core.rules import Budget, Campaign, Condition, Contact
+from pipeline.core.rules import Budget, Campaign, Contact
 from pipeline.core.when import (
     WhenCartAbandoned,
     WhenDate,

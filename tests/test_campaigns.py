@@ -8,8 +8,9 @@ import pytest
 
 from pipeline import campaigns
 from pipeline.campaigns import CampaignError, from_json, load, parse, to_json
+from pipeline.core.condition import Condition
 from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
-from pipeline.core.rules import Budget, Campaign, Condition, Contact, Step
+from pipeline.core.rules import Budget, Campaign, Contact, Step
 from pipeline.core.when import WhenHesitating, WhenLapsed, WhenRegular
 
 FOLDER = Path(__file__).parents[1] / "campaigns"

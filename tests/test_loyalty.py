@@ -75,10 +75,10 @@ def test_a_campaign_needs_the_scheme_it_speaks_of(campaign, says):
 
 
 def test_the_scheme_is_published_with_the_campaigns(tmp_path):
-    book = rulebook.read(tmp_path, tmp_path / "segments")
+    book = rulebook.read(tmp_path, tmp_path / "segments", tmp_path / "site")
     assert book.loyalty is None and book.change(1, "publish@test", 1).loyalty == b""
     (tmp_path / "loyalty.toml").write_text("per_order = 7\n")
-    change = rulebook.read(tmp_path, tmp_path / "segments").change(2, "publish@test", 1)
+    change = rulebook.read(tmp_path, tmp_path / "segments", tmp_path / "site").change(2, "publish@test", 1)
     active = activate(ActiveRules(), change)
     assert rulebook.is_in_force(change, active) and not rulebook.is_in_force(change, ActiveRules())
     assert rules_of(active, b"", redeemable=True).loyalty == Scheme(per_order=7)

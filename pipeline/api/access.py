@@ -16,6 +16,7 @@ from pipeline.edge.caller import who
 from pipeline.edge.limits import Limits
 
 MAX_KEY_CHARACTERS = 512
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="rapport"'}
 
 
 class ServerAccess:
@@ -32,6 +33,19 @@ class ServerAccess:
         self._write = tuple(_digest(key) for key in write)
         self._limits = limits
 
+    def is_server(self, request: Request, write_key: str) -> bool:
+        """Whether a server asks, by its key, or a page, by the public key of its header or body. Raises Refused: 401
+        without a valid key, 429 for too many of either."""
+        in_header = _digest(presented_key(request.headers.get("authorization", "")))
+        server = _is_among(self._server, in_header)
+        if server or _is_among(self._write, in_header) or _is_among(self._write, _digest(write_key)):
+            if wait := self._limits.key.take("server" if server else "browser"):
+                raise limited("too many requests under this key", wait)
+            return server
+        if wait := self._limits.bad_keys.take(caller(request)):
+            raise limited("too many requests without a valid key", wait)
+        raise Refused(401, "bad_key", "the key is missing or wrong: `writeKey`, or the server key", CHALLENGE)
+
     def require(self, request: Request) -> None:
         """Raises Refused: 401 without a valid key, 403 with a public one, 429 for too many of either."""
         presented = _digest(presented_key(request.headers.get("authorization", "")))
@@ -43,8 +57,7 @@ class ServerAccess:
             raise limited("too many requests without a valid key", wait)
         if _is_among(self._write, presented):
             raise Refused(403, "browser_key", "this needs the server key; the write key is public and opens nothing")
-        challenge = {"WWW-Authenticate": 'Basic realm="rapport"'}
-        raise Refused(401, "bad_key", "the server key is missing or wrong: Basic base64(key:) or Bearer", challenge)
+        raise Refused(401, "bad_key", "the server key is missing or wrong: Basic base64(key:) or Bearer", CHALLENGE)
 
 
 def presented_key(authorization: str) -> str:

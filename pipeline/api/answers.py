@@ -59,6 +59,14 @@ def limited(message: str, wait: float) -> Refused:
     return Refused(429, "too_many_requests", f"{message}: come again", {"Retry-After": retry_after(wait)})
 
 
+def cors(allowed_origins: tuple[str, ...], origin: str) -> dict[str, str]:
+    """The headers that let a page of this origin read the answer; never with credentials."""
+    if "*" in allowed_origins:
+        return {"Access-Control-Allow-Origin": "*"}
+    allowed = {"Access-Control-Allow-Origin": origin} if origin in allowed_origins else {}
+    return {"Vary": "Origin", **allowed}
+
+
 async def answer_refused(_request: Request, problem: Exception) -> Response:
     """Starlette's handler of `Refused`."""
     if not isinstance(problem, Refused):

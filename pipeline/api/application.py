@@ -23,6 +23,7 @@ from pipeline.api.hub import Hub
 from pipeline.api.mail_reports import MailHook
 from pipeline.api.messages import item_of
 from pipeline.api.options import ApiOptions
+from pipeline.api.personalizing import Personalization, SiteInForce
 from pipeline.api.persons import Persons
 from pipeline.api.points import Points
 from pipeline.api.questions import Questions, tell
@@ -40,18 +41,28 @@ from pipeline.core.effects import ChatLine, Effect
 from pipeline.erased import ErasureGuard
 from pipeline.links import Links
 
-TOPICS = {"vouchers": 30, "chat-prompts": 30, "decisions": 30, "conversations": 1_000}
+TOPICS = {"vouchers": 30, "chat-prompts": 30, "decisions": 30, "conversations": 1_000, "messages": 30}
 """What is followed, and how many records of each partition from before the start: for the live feed, for the desk."""
 STANDS_SECONDS = 10.0
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 OWN_PATHS = frozenset(
-    {"/v1/email/events", "/v1/stream", "/feed", "/desk", "/healthz", "/readyz", "/metrics", "/shop"}
+    {
+        "/v1/email/events",
+        "/v1/personalize",
+        "/v1/stream",
+        "/feed",
+        "/desk",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/shop",
+    }
 )
 NAMED = (
-    "/v1/customers", "/v1/email/events", "/v1/stream", "/u", "/c", "/o", "/l", "/feed", "/desk", "/shop", "/healthz",
-    "/readyz", "/metrics",
+    "/v1/customers", "/v1/email/events", "/v1/personalize", "/v1/stream", "/u", "/c", "/o", "/l", "/feed", "/desk",
+    "/shop", "/healthz", "/readyz", "/metrics",
 )  # fmt: skip
 OWN_PREFIXES = (*PATHS, "/v1/customers/", "/v1/vouchers/", "/feed/", "/desk/", "/shop/")
 
@@ -103,7 +114,7 @@ class Api:
                 Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
                 Route("/v1/vouchers/{code}", records.voucher),
                 Route("/v1/vouchers/{code}/redeem", records.redeem, methods=["POST"]),
-                *_mail_routes(options, access, self._questions, appender, Scribe(codec, clock, options.source)),
+                *_visitor_routes(options, access, self._questions, appender, codec, clock),
                 Route("/v1/stream", self._standing(site_stream)),
                 Route("/feed", self._standing(self._feed.page)),
                 Route("/feed/events", self._standing(self._feed.events)),
@@ -197,14 +208,25 @@ class Api:
             self._hub.publish([item for effect in effects if (item := item_of(effect, now))], now)
 
 
-def _mail_routes(
-    options: ApiOptions, access: ServerAccess, questions: Questions, appender: Appender, scribe: Scribe
+def _visitor_routes(
+    options: ApiOptions,
+    access: ServerAccess,
+    questions: Questions,
+    appender: Appender,
+    codec: Codec,
+    clock: Callable[[], int],
 ) -> list[Route]:
-    """What becomes of mails: where their links lead, and what a provider reports."""
+    """What is on the page for a visitor; what becomes of mails: where their links lead, what a provider reports."""
+    scribe = Scribe(codec, clock, options.source)
     links = Links(options.identity_secret)
     hook = MailHook(access, links, appender, scribe)
     pages = CustomerPages(links, questions, appender, scribe)
-    return [Route("/v1/email/events", hook.report, methods=["POST"]), *pages.routes()]
+    personalization = Personalization(options, access, questions, SiteInForce(questions, clock), clock)
+    return [
+        Route("/v1/personalize", personalization.answer, methods=["POST", "OPTIONS"]),
+        Route("/v1/email/events", hook.report, methods=["POST"]),
+        *pages.routes(),
+    ]
 
 
 def _desk_of(

@@ -1,4 +1,4 @@
-"""What a page is told of an effect: the events `prompt`, `voucher`, `revoked` and `chat` of the site stream. Pure.
+"""What a page is told of an effect: the events `prompt`, `voucher`, `revoked`, `module`, `chat` of its stream. Pure.
 
 Only what the visitor may see is in them: neither why it was decided nor who they are.
 """
@@ -9,7 +9,7 @@ from pipeline.api.sse import event_text
 from pipeline.core.customer.chat import CONVERSATION_ENDS_AFTER_MS
 from pipeline.core.customer.transcript import Line
 from pipeline.core.customer.vouchers import Held
-from pipeline.core.effects import NEXT_VISIT, ChatLine, ChatPrompt, Effect, Voucher, VoucherRevoked
+from pipeline.core.effects import NEXT_VISIT, ChatLine, ChatPrompt, Effect, Message, Voucher, VoucherRevoked
 
 SITE = "site"
 ON_SITE = frozenset({SITE, NEXT_VISIT})
@@ -51,6 +51,10 @@ def item_of(effect: Effect, now: int) -> Item | None:
         case VoucherRevoked():
             data = {"id": effect.id, "code": effect.code}
             return _item(effect, effect.customer, "revoked", data, effect.not_after, now + VOUCHER_KEPT_MS)
+        case Message(channel="site") if now <= effect.not_after:
+            data = {"id": effect.id, **msgspec.json.decode(effect.values)}
+            kept_until = min(effect.not_after, now + VOUCHER_KEPT_MS)
+            return _item(effect, effect.customer, "module", data, effect.not_after, kept_until)
         case ChatLine(by="AGENT"):
             address = f"a:{effect.anonymous_id}" if effect.anonymous_id else effect.customer
             kind = "closed" if effect.kind == "CLOSED" else "message"
@@ -121,7 +125,7 @@ def _chat_item(line: Line, kind: str, address: str, customer: str) -> Item:
 
 
 def _item(
-    effect: ChatPrompt | Voucher | VoucherRevoked,
+    effect: ChatPrompt | Voucher | VoucherRevoked | Message,
     address: str,
     name: str,
     data: object,
@@ -136,7 +140,7 @@ def _item(
         text=event_text(name, data, effect.id),
         not_after=not_after,
         kept_until=kept_until,
-        to_report=name != "revoked",
+        to_report=name in ("prompt", "voucher"),
     )
 
 

@@ -16,6 +16,7 @@ from pipeline.api.mail_reports import MailReports
 from pipeline.api.messages import item_of
 from pipeline.api.openapi_tracking import tracking_paths
 from pipeline.api.orders import RedeemOrder
+from pipeline.api.personalizing import Asked
 from pipeline.api.points import Converted, ConvertPoints
 from pipeline.api.redeeming import Redeemed
 from pipeline.api.specimens import AT, CUSTOMER, PROMPT, VOUCHER
@@ -46,8 +47,9 @@ def openapi() -> Json:
 
 
 def _document() -> Json:
-    (redeem_order, redeemed, mail_reports, convert, converted), components = msgspec.json.schema_components(
-        [RedeemOrder, Redeemed, MailReports, ConvertPoints, Converted], ref_template="#/components/schemas/{name}"
+    (redeem_order, redeemed, mail_reports, convert, converted, asked), components = msgspec.json.schema_components(
+        [RedeemOrder, Redeemed, MailReports, ConvertPoints, Converted, Asked],
+        ref_template="#/components/schemas/{name}",
     )
     error = {
         "type": "object",
@@ -78,6 +80,7 @@ def _document() -> Json:
             "/v1/vouchers/{code}": {"get": _voucher()},
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
             "/v1/email/events": {"post": _mail_reports(mail_reports)},
+            "/v1/personalize": {"post": _personalize(asked)},
             "/v1/stream": {"get": _stream()},
             "/feed": {"get": _feed("The live feed's page.", "text/html")},
             "/feed/events": {
@@ -223,11 +226,29 @@ def _mail_reports(reports: Json) -> Json:
     }
 
 
+def _personalize(asked: Json) -> Json:
+    content = {"title": "Welcome back, Ada", "link_url": "/tea", "link_text": "To the tea"}
+    shown = {"slot": "home-hero", "module": "welcome-back", "variant": "regular", "content": content}
+    why = {"by": "profile", "campaign": "", "facts": {"purchases.orders": 3}}
+    return {
+        "operationId": "personalize",
+        "summary": "What stands in a page's slots for this visitor, and why (`by`: campaign, choice, profile or"
+        " fallback; the facts only for the server key); what they are to be asked; what they prefer. A page asks with"
+        " the write key in the body; it is answered as a person only with `userHash`.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
+        "responses": {
+            "200": _shown("A slot without a module is null.", {"slots": {"home-hero": shown | {"why": why}}}),
+            **_refused("401", "413", "503"),
+        },
+    }
+
+
 def _stream() -> Json:
     item = item_of(PROMPT, AT)
     return {
         "operationId": "openStream",
-        "summary": "What a visitor's open page is told: server-sent events `prompt`, `voucher` and `revoked`.",
+        "summary": "What a visitor's open page is told: server-sent events `prompt`, `voucher`, `revoked`,"
+        " `module` and `chat`.",
         "security": [],
         "parameters": [
             _parameter("token", "From `POST /v1/stream/token` of the collector.", "query"),

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipeline.api.answers import RETRY_SOON, Refused, json_answer, refusal
+from pipeline.api.answers import RETRY_SOON, Refused, cors, json_answer, refusal
 from pipeline.api.hub import Hub, Stream
 from pipeline.api.messages import Item, held_item, said_item
 from pipeline.api.options import ApiOptions
@@ -36,7 +36,7 @@ class SiteStream:
 
     async def __call__(self, request: Request) -> Response:
         """200, 401 (also when the token has expired: ask for a new one), 503 (full, or the store is away)."""
-        headers = self._cors(request.headers.get("origin", ""))
+        headers = cors(self._options.allowed_origins, request.headers.get("origin", ""))
         try:
             token = verify(self._options.stream_secret, request.query_params.get("token", ""), self._clock())
         except BadToken as problem:
@@ -54,12 +54,6 @@ class SiteStream:
             raise
         lines = self._lines(stream, pending, token.expires_at)
         return EventStream(lines, stream.ending, lambda: self._hub.close(stream), headers)
-
-    def _cors(self, origin: str) -> dict[str, str]:
-        if "*" in self._options.allowed_origins:
-            return {"Access-Control-Allow-Origin": "*"}
-        allowed = {"Access-Control-Allow-Origin": origin} if origin in self._options.allowed_origins else {}
-        return {"Vary": "Origin", **allowed}
 
     async def _pending(self, addresses: tuple[str, ...], seen: str, browser: str) -> list[Item]:
         """What waits for the visitor: the store's word on their vouchers and a conversation under way, and what was

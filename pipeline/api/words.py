@@ -25,6 +25,8 @@ REASONS = {
     "capped": "they have been contacted as often as the shop allows",
     "quiet_hours": "it is a quiet hour where they are",
     "no_consent": "they have not permitted it",
+    "asked_less_often": "they asked to hear from the shop less often",
+    "asked_other_daytime": "they asked to hear from the shop at another time of the day",
     "products_in_category": "looked at several products of one category",
     "same_product": "came back to the same product",
     "cart_idle": "left a cart standing",
@@ -78,6 +80,11 @@ FACTS = {
     "withdrawn": "withdrawn: {}",
     "segment": "segment {}",
     "none_of": "none of: {}",
+    "every_days": "at most once in {} days",
+    "daytime": "in the {}",
+    "questionnaire": "questionnaire {}",
+    "question": "question {}",
+    "answer": "answered {}",
 }
 HIDDEN = frozenset({"again_at", "conversation", "cents", "agents", "not"})
 

@@ -62,6 +62,7 @@ def demo(
             data=folder,
             campaigns=str(CAMPAIGNS),
             segments=str(ROOT / "segments"),
+            site=str(ROOT / "site"),
         )
         app = App(settings, demo=True)
         try:

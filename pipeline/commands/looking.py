@@ -169,10 +169,10 @@ _WORTH_SAYING = (
 
 
 def check(config: Config = None) -> None:
-    """Check the settings and the files of campaigns, policy, segments and loyalty, and say each campaign in words."""
+    """Check the settings and the files of campaigns, segments, loyalty and site, and say each campaign in words."""
     settings = settings_of(config)
     folder = Path(settings.campaigns)
-    book = rulebook.read(folder, Path(settings.segments))
+    book = rulebook.read(folder, Path(settings.segments), Path(settings.site))
     for campaign in book.campaigns:
         write_line(in_words(campaign))
     if book.loyalty:

@@ -55,4 +55,12 @@ class DoPoints(Part, frozen=True, kw_only=True, tag_field="kind", tag="points"):
     points: Positive
 
 
-Do = DoVoucher | DoChatPrompt | DoMessage | DoTask | DoPoints
+class DoModule(Part, frozen=True, kw_only=True, tag_field="kind", tag="module"):
+    """Show a content module of `site/modules/` in its slot: at once where a page is open, and on every page after."""
+
+    module: Name
+    valid_days: Positive = 30
+    """Not shown for this reason any longer."""
+
+
+Do = DoVoucher | DoChatPrompt | DoMessage | DoTask | DoPoints | DoModule

@@ -290,13 +290,14 @@ class RecordErased(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CampaignsChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """To every partition: from here on these campaigns and no others, and this policy (`core.rules`, as JSON)."""
+    """To every partition: from here on these campaigns and no others, this policy and this site (all as JSON)."""
 
     version: int
     campaigns: bytes
     policy: bytes = b""
     segments: bytes = b"[]"
     loyalty: bytes = b""
+    site: bytes = b"{}"
     source: str = ""
     received_at: int
 
@@ -305,8 +306,7 @@ class ModelChanged(msgspec.Struct, frozen=True, kw_only=True):
     """To every partition: from here on lapse is judged with these parameters."""
 
     version: int
-    model: bytes
-    """JSON of `pipeline.core.lapse_model.LapseModel`."""
+    model: bytes  # JSON of `pipeline.core.lapse_model.LapseModel`
     source: str = ""
     received_at: int
 

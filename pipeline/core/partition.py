@@ -34,6 +34,7 @@ from pipeline.core.newsletter import Editions, NewsletterOrdered, Walk, ordered,
 from pipeline.core.presence import AgentsChanged, Presence, heard
 from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live, paused
 from pipeline.core.scheme import Scheme
+from pipeline.core.site import Site
 
 CORE_VERSION = 1
 """Rises when the core would decide differently: a partition changes its core only with nothing to recover."""
@@ -62,6 +63,7 @@ _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
 _segments = msgspec.json.Decoder(tuple[Segment, ...])
 _policy = msgspec.json.Decoder(Policy)
 _loyalty = msgspec.json.Decoder(Scheme)
+_site = msgspec.json.Decoder(Site)
 _model = msgspec.json.Decoder(LapseModel)
 
 
@@ -108,6 +110,7 @@ class ActiveRules(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Newsletters that were stopped, the last ones."""
     loyalty: bytes = b""
     """b"": there is no scheme."""
+    site: bytes = b"{}"
 
 
 def advance(state: PartitionState, event: Event) -> PartitionState:
@@ -201,6 +204,7 @@ def activate(active: ActiveRules, event: Changed) -> ActiveRules:
             policy=event.policy,
             segments=event.segments,
             loyalty=event.loyalty,
+            site=event.site,
         )
     if event.version <= active.model_version:
         return active
@@ -217,6 +221,7 @@ def rules_of(active: ActiveRules, code_secret: bytes, *, redeemable: bool) -> Ru
         segments=_segments.decode(active.segments),
         policy=_policy.decode(active.policy) if active.policy else NO_POLICY,
         loyalty=_loyalty.decode(active.loyalty) if active.loyalty else None,
+        site=_site.decode(active.site),
         model=_model.decode(active.model),
         model_version=active.model_version,
         code_secret=code_secret,

@@ -9,24 +9,16 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from pipeline.core.condition import Condition
 from pipeline.core.do import Do
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.part import Cents, Name, NotNegative, Part, Percent, TimeOfDay
 from pipeline.core.presence import Presence
 from pipeline.core.scheme import Earning, Scheme
+from pipeline.core.site import Site
 from pipeline.core.when import Kind, WhenCartAbandoned, WhenHesitating, WhenInterested, WhenStage
 
 HOUR_MS = 3_600_000
-Operator = Literal["is", "is_not", "at_least", "at_most", "above", "below", "one_of", "contains"]
-
-
-class Condition(Part, frozen=True, kw_only=True):
-    """One typed comparison over the profile, for example `purchases.orders at_least 3`."""
-
-    field: str
-    """A name in `pipeline.core.customer.conditions.FIELDS`."""
-    op: Operator
-    value: str | int | float | bool | tuple[str, ...]
 
 
 class Segment(Part, frozen=True, kw_only=True):
@@ -211,6 +203,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     model_version: int = 0
     segments: tuple[Segment, ...] = ()
     policy: Policy = NO_POLICY
+    site: Site = Site()
     code_secret: bytes = b""
     redeemable: bool = True
     """False while the public demo secret mints the codes."""

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from pipeline.core.condition import Operator, Value
 from pipeline.core.part import Day, Name, NotNegative, Part, Positive, TimeOfDay
 
 
@@ -112,6 +113,17 @@ class WhenTierReached(Part, frozen=True, kw_only=True, tag_field="kind", tag="ti
     tier: Name
 
 
+class WhenAnswered(Part, frozen=True, kw_only=True, tag_field="kind", tag="answered"):
+    """The customer has just answered a questionnaire: once for each after an order, once before any."""
+
+    questionnaire: Name
+    question: str = ""
+    """"": all its questions are answered now."""
+    op: Operator = "is"
+    value: Value = ""
+    """With a question: what the answer is compared with."""
+
+
 Kind = (
     WhenLapsed
     | WhenRegular
@@ -128,4 +140,5 @@ Kind = (
     | WhenNewsletter
     | WhenPointsReached
     | WhenTierReached
+    | WhenAnswered
 )

@@ -10,7 +10,7 @@ Who: `a:BROWSER`, `u:PERSON`, `u:PERSON@BROWSER`, `v:N` (the N-th voucher of the
 event comes under, unless `verified` or `server` is said. `id=` gives a message id, `at=` when it really happened,
 `log  Time passes` lets time pass, `log  Messages wait` and `log  Messages arrive` hold up what subjects tell each
 other. `desk  Agents free=1 minutes=5` is a desk that says how many are free, for how long. First lines
-`campaign {JSON}`, `segment {JSON}`, `policy {JSON}` and `loyalty {JSON}` put such a thing into force;
+`campaign {JSON}`, `segment {JSON}`, `policy {JSON}`, `loyalty {JSON}`, `site {JSON}` put such a thing into force;
 `shop  Campaigns change NAME=paused` puts a campaign into another state later.
 """
 
@@ -39,6 +39,7 @@ from pipeline.core.events import (
 from pipeline.core.loyalty_events import PointsConversionRequested
 from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live, paused
 from pipeline.core.scheme import Scheme
+from pipeline.core.site import Site
 
 SECRET = b"a secret of the stories"
 TRUSTS: dict[str, Trust] = {"browser": BROWSER, "verified": VERIFIED, "server": SERVER}
@@ -70,6 +71,7 @@ class Story(msgspec.Struct):
     policy: Policy
     lines: list[Line]
     loyalty: Scheme | None = None
+    site: Site = Site()
 
     def rules(self, version: int = 1) -> Rules:
         """What is in force, as steps consult it."""
@@ -81,6 +83,7 @@ class Story(msgspec.Struct):
             policy=self.policy,
             paused=paused(self.campaigns),
             loyalty=self.loyalty,
+            site=self.site,
         )
 
     def change(self, states: dict[str, str]) -> None:
@@ -97,6 +100,7 @@ def parsed(text: str) -> Story:
     campaigns: list[Campaign] = []
     policy = NO_POLICY
     scheme: Scheme | None = None
+    site = Site()
     segments: list[Segment] = []
     events: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -108,10 +112,12 @@ def parsed(text: str) -> Story:
             policy = msgspec.json.decode(line.removeprefix("policy "), type=Policy)
         elif line.startswith("loyalty "):
             scheme = msgspec.json.decode(line.removeprefix("loyalty "), type=Scheme)
+        elif line.startswith("site "):
+            site = msgspec.json.decode(line.removeprefix("site "), type=Site)
         else:
             events.append((number, line))
     lines = [found for number, line in events if (found := _event(number, line))]
-    return Story(tuple(campaigns), tuple(segments), policy, lines, scheme)
+    return Story(tuple(campaigns), tuple(segments), policy, lines, scheme, site)
 
 
 def events(text: str) -> list[Line]:

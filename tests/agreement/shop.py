@@ -71,7 +71,7 @@ class Shop:
         """The campaigns of the project as version 1. `rapport campaigns publish` takes the wall's clock for the
         version, which stands in every decision: two runs could then not be compared as they are."""
         folder = Path(self.settings["RAPPORT_CAMPAIGNS"])
-        changed = rulebook.read(folder, folder / "segments").change(1, "publish@test", 1)
+        changed = rulebook.read(folder, folder / "segments", folder / "site").change(1, "publish@test", 1)
         value = Codec().encode(changed)
         with self.reader() as reader:
             numbers = range(reader.partitions())

@@ -28,6 +28,7 @@ from pipeline.core.effects import TOPIC_OF, ChatPrompt, Effect, Voucher, Voucher
 from pipeline.core.events import SERVER, CampaignsChanged, Clickstream, Event, Purchase, VoucherIssued
 from pipeline.core.identifiers import voucher_key
 from pipeline.core.rules import Campaign
+from pipeline.core.site import Site
 from pipeline.processors.measures import Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.tokens import StreamToken, sign
@@ -131,9 +132,14 @@ class Running:
             ]
         )
 
-    def publish(self, *campaigns: Campaign) -> None:
-        """These campaigns, to every partition."""
-        change = CampaignsChanged(version=now_ms(), campaigns=msgspec.json.encode(campaigns), received_at=now_ms())
+    def publish(self, *campaigns: Campaign, site: Site | None = None) -> None:
+        """These campaigns and this site, to every partition."""
+        change = CampaignsChanged(
+            version=now_ms(),
+            campaigns=msgspec.json.encode(campaigns),
+            site=msgspec.json.encode(site or Site()),
+            received_at=now_ms(),
+        )
         self.appender.append(
             [
                 NewRecord(EVENTS, b"", CODEC.encode(change), partition=number)

@@ -3,15 +3,17 @@
 import pytest
 
 from core.making import DAY, T0, THANKS, but, buyer, visitor
+from pipeline.core.condition import Condition
 from pipeline.core.customer import conditions
 from pipeline.core.customer.activity import Activity
+from pipeline.core.customer.answers import Answer, Answers
 from pipeline.core.customer.chat import Chatting
 from pipeline.core.customer.conditions import FIELDS, OF_JOURNEY, OPERATORS, check, found, holds, unmet
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.identity import Identity
 from pipeline.core.customer.lifecycle import STAGES, Lifecycle
+from pipeline.core.customer.preferences import Preferences
 from pipeline.core.customer.purchases import Order
-from pipeline.core.rules import Condition
 
 NOW = T0 + 100 * DAY + 1
 
@@ -42,6 +44,8 @@ def ann():
             }
         ),
         chat=Chatting(conversations=4),
+        preferences=Preferences(("jazz", "tea"), 7, "evening", T0),
+        answers=Answers({"q": {"mark": Answer(4, T0), "likes": Answer(("tea",), T0), "why": Answer("so", T0)}}),
     )
 
 
@@ -70,6 +74,9 @@ READINGS = {
     "loyalty.lifetime_points": 0,
     "loyalty.tier": "",
     "loyalty.benefits": [],
+    "preferences.interests": ["jazz", "tea"],
+    "preferences.every_days": 7,
+    "preferences.daytime": "evening",
     "chat.conversations": 4,
     "segments": [],
     "consent.email_marketing": "granted",
@@ -85,6 +92,30 @@ def test_every_field_reads_what_it_says_and_is_documented():
     profile = ann()
     assert {name: field.read(profile, NOW) for name, field in FIELDS.items()} == READINGS
     assert all(field.documentation.endswith(".") for field in FIELDS.values())
+
+
+@pytest.mark.parametrize(
+    ("field", "op", "value", "expected"),
+    [
+        ("answers.q.mark", "at_least", 4, True),
+        ("answers.q.mark", "below", 4, False),
+        ("answers.q.likes", "contains", "tea", True),
+        ("answers.q.why", "one_of", ("so", "no"), True),
+        ("answers.q.who", "is_not", "x", False),
+        ("answers.p.mark", "is", 4, False),
+    ],
+)
+def test_answers_are_asked_by_questionnaire_and_question(field, op, value, expected):
+    assert holds(Condition(field=field, op=op, value=value), ann(), NOW) is expected
+
+
+def test_what_an_answer_is_compared_with():
+    assert check(Condition(field="answers.q.mark", op="is", value=4)) is None
+    assert check(Condition(field="answers.q.why", op="one_of", value=("so",))) is None
+    assert check(Condition(field="answers.q.mark", op="is", value=True)) == (
+        "the value of `answers.q.mark is` is true; it must be a text or a number"
+    )
+    assert (check(Condition(field="answers.q", op="is", value=4)) or "").startswith("`answers.q` is not a field")
 
 
 def test_of_a_stranger_nothing_is_known_and_nothing_fails():

@@ -20,6 +20,7 @@ from core.making import (
     rules,
 )
 from pipeline.core import customer
+from pipeline.core.condition import Condition
 from pipeline.core.customer import decisions
 from pipeline.core.customer.identity import CLAIM_OPEN_MS, Browser, Identity
 from pipeline.core.customer.notes import Granted, LapseDisproved, OccasionGone
@@ -28,7 +29,7 @@ from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Decision, Send, Voucher
 from pipeline.core.events import SERVER, BudgetAnswered, BudgetRequested, BudgetSettled, TimerDue, VoucherIssued
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import Budget, Condition
+from pipeline.core.rules import Budget
 
 BUDGET = Budget(vouchers=1000)
 LIMITED = but(WIN_BACK, budget=BUDGET)

@@ -22,6 +22,7 @@ from core.making import (
     rules,
     visitor,
 )
+from pipeline.core.condition import Condition
 from pipeline.core.customer import decisions
 from pipeline.core.customer.chat import Chatting
 from pipeline.core.customer.consent import Consent, Permission
@@ -32,7 +33,7 @@ from pipeline.core.customer.vouchers import Held, Vouchers
 from pipeline.core.effects import ChatPrompt, Decision
 from pipeline.core.events import BROWSER, SERVER, RulesChanged, TimerDue
 from pipeline.core.identifiers import effect_id, stable_percent
-from pipeline.core.rules import Condition, Contact, live
+from pipeline.core.rules import Contact, live
 from pipeline.core.when import WhenHesitating
 
 RULES = rules(WIN_BACK, THANKS, PROMPT)

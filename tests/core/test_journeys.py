@@ -6,6 +6,7 @@ import pytest
 
 from core.making import DAY, HOUR, SECRET, T0, but, buyer, candidate, click, delivered, order
 from pipeline.core import customer, subjects
+from pipeline.core.condition import Condition
 from pipeline.core.customer import journeys
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.journeys import Journey, Journeys
@@ -25,7 +26,6 @@ from pipeline.core.events import BudgetAnswered, BudgetSettled, RulesChanged, Ti
 from pipeline.core.rules import (
     Budget,
     Campaign,
-    Condition,
     Contact,
     ExitBought,
     ExitCartGone,

@@ -7,6 +7,7 @@ import pytest
 from core.making import DAY, T0, but, buyer, click, rules, visitor
 from pipeline.core import partition as law
 from pipeline.core import subjects, sweeps
+from pipeline.core.condition import Condition
 from pipeline.core.customer import newsletters
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.newsletters import answered
@@ -16,7 +17,7 @@ from pipeline.core.effects import Decision, Message
 from pipeline.core.events import CampaignsChanged, ImportStarted, RulesChanged, Tick, TimerDue
 from pipeline.core.newsletter import REMEMBERED, NewsletterDue, NewsletterOrdered, Walk
 from pipeline.core.partition import ActiveRules, PartitionState
-from pipeline.core.rules import Campaign, Condition, Contact, Policy
+from pipeline.core.rules import Campaign, Contact, Policy
 from pipeline.core.sweeps import Sweep
 from pipeline.core.when import WhenNewsletter
 

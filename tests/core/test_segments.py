@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from core.making import NEWS, but
 from core.occurrences import DAY, at, chat, click, order, says
 from pipeline.core import customer
+from pipeline.core.condition import Condition
 from pipeline.core.customer import segments
 from pipeline.core.customer.notes import Candidate
 from pipeline.core.customer.segments import Segments
 from pipeline.core.effects import Decision
 from pipeline.core.events import Clickstream, RulesChanged, TimerDue
-from pipeline.core.rules import Condition, Rules, Segment
+from pipeline.core.rules import Rules, Segment
 from pipeline.core.when import WhenSegmentEntered, WhenSegmentLeft
 
 U = "u:ann"

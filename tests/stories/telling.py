@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pipeline.core.budget import BudgetState
 from pipeline.core.catalogue import BoughtTogether, OfProducts, ProductRanked
 from pipeline.core.category import CategoryState
+from pipeline.core.customer.preferences import Preferences
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import (
     ChatLine,
@@ -146,6 +147,9 @@ def _profile_facts(profile: Profile) -> list[tuple[str, str]]:
         ("untrusted orders", str(bought.untrusted or "")),
         ("said", "; ".join(f"{line.by.lower()}: {line.text or line.url}" for line in profile.chat.transcript)),
         ("duplicates", str(profile.dedup.duplicates or "")),
+        ("wishes", _wishes(profile.preferences)),
+        ("answers", _answers(profile)),
+        ("on the site", ", ".join(f"{name} by {it.campaign}" for name, it in profile.modules.shown.items())),
         ("vouchers", ", ".join(f"{held.campaign} {held.status}" for held in profile.vouchers.held.values())),
         ("points", _points(profile)),
     ]
@@ -167,6 +171,16 @@ def _activity(profile: Profile) -> str:
     unproven = f", {activity.unverified_events} unproven" if activity.unverified_events else ""
     visits = f"{activity.visits} visit{'s' * (activity.visits != 1)}"
     return f"{activity.events} event{'s' * (activity.events != 1)} in {visits}{unproven}"
+
+
+def _wishes(own: Preferences) -> str:
+    often = f"at most every {own.every_days} days" if own.every_days else ""
+    return "; ".join(part for part in (", ".join(own.interests), often, own.daytime) if part)
+
+
+def _answers(profile: Profile) -> str:
+    given = profile.answers.given.items()
+    return "; ".join(f"{name}.{it} {answer.value}" for name, answers in given for it, answer in answers.items())
 
 
 def _permissions(profile: Profile) -> list[str]:

@@ -18,6 +18,7 @@ from msgspec.structs import force_setattr, replace
 
 from pipeline.core.customer import (
     activity,
+    answers,
     baskets,
     chat,
     consent,
@@ -30,9 +31,11 @@ from pipeline.core.customer import (
     lapse,
     lifecycle,
     loyalty,
+    modules,
     newsletters,
     occasions,
     pending,
+    preferences,
     purchases,
     reach,
     regulars,
@@ -71,6 +74,7 @@ FEATURES: tuple[tuple[str, frozenset[type | str], Step], ...] = (
     ("identity", identity.HEARS, identity.step),
     ("consent", consent.HEARS, consent.step),
     ("contacts", contacts.HEARS, contacts.step),
+    ("preferences", preferences.HEARS, preferences.step),
     ("activity", activity.HEARS, activity.step),
     ("purchases", purchases.HEARS, purchases.step),
     ("baskets", baskets.HEARS, baskets.step),
@@ -81,12 +85,14 @@ FEATURES: tuple[tuple[str, frozenset[type | str], Step], ...] = (
     ("", newsletters.HEARS, newsletters.step),
     ("loyalty", loyalty.HEARS, loyalty.step),
     ("chat", chat.HEARS, chat.step),
+    ("answers", answers.HEARS, answers.step),
     ("segments", segments.HEARS, segments.step),
     ("journeys", journeys.HEARS, journeys.step),
     ("decisions", decisions.HEARS, decisions.step),
     ("journeys", journeys.ANSWERS, journeys.walked),
     ("loyalty", rewards.HEARS, rewards.step),
     ("vouchers", vouchers.HEARS, vouchers.step),
+    ("modules", modules.HEARS, modules.step),
     ("reach", reach.HEARS, reach.step),
 )
 """The slice each owns ("": none), what it hears, and in which order: it sees the slices and notes of those before."""

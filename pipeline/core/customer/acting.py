@@ -1,7 +1,7 @@
 """What a campaign that may act does: by which way, and the prompt, message or task it comes to.
 
 Pure making of effects from a candidate that passed; whether it passes is for `decisions`. Vouchers are minted by
-`vouchers`, which keeps them.
+`vouchers`, which keeps them; `modules` keeps what is to be shown.
 """
 
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.core.customer.notes import Candidate, Fact, facts_json
-from pipeline.core.do import DoChatPrompt, DoMessage, DoPoints, DoTask, DoVoucher
+from pipeline.core.do import DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
 from pipeline.core.effects import ACCOUNT, NEXT_VISIT, ChatPrompt, Message, Output, Task
 from pipeline.core.identifiers import effect_id
 from pipeline.core.rules import Campaign
@@ -31,7 +31,7 @@ def way(profile: "Profile", campaign: Campaign) -> tuple[str, list[str]]:
     do = campaign.do
     if isinstance(do, DoPoints):
         return ACCOUNT, []
-    if isinstance(do, DoChatPrompt):
+    if isinstance(do, DoChatPrompt | DoModule):
         return ("", [SITE]) if profile.consent.allows(SITE, campaign.contact.purpose) is False else (SITE, [])
     closed: list[str] = []
     for channel in (CHANNEL_OF_TASK[do.task],) if isinstance(do, DoTask) else campaign.contact.channels:
@@ -50,7 +50,7 @@ def _permits(profile: "Profile", campaign: Campaign, channel: str) -> bool:
 
 
 def effects(campaign: Campaign, candidate: Candidate, channel: str, key: str, now: int) -> list[Output]:
-    """What is to be done now; a voucher is not among it."""
+    """What is to be done now; vouchers and content modules are not among it: the profile keeps those."""
     match campaign.do:
         case DoChatPrompt() as do:
             return [_prompt(do, candidate, key, now)]

@@ -8,26 +8,30 @@ import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pipeline.core.condition import Condition, Operator
 from pipeline.core.customer.notes import Fact
-from pipeline.core.rules import Campaign, Condition, Operator
+from pipeline.core.rules import Campaign
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 DAY_MS = 86_400_000
-Kind = Literal["number", "text", "list", "yes or no"]
+Kind = Literal["number", "text", "list", "yes or no", "answer"]
 Reading = int | str | bool | list[str] | None
 """What is found in a profile; None: it is not known, and nothing holds of what is not known."""
 STAGES = ("visitor", "interested", "in_cart", "checkout", "buyer", "repeat", "lapsed", "won_back")
 PERMISSIONS = ("granted", "withdrawn", "unconfirmed", "unknown")
 CHANNELS = ("email", "push", "site", "sms", "phone", "post")
 TOP_INTERESTS = 3
+ANSWERS = "answers."
+"""What `answers.QUESTIONNAIRE.QUESTION` begins with: that the question exists is checked with the questionnaires."""
 
 OPERATORS: dict[Kind, tuple[Operator, ...]] = {
     "number": ("is", "is_not", "at_least", "at_most", "above", "below"),
     "text": ("is", "is_not", "one_of", "contains"),
     "list": ("contains", "one_of"),
     "yes or no": ("is", "is_not"),
+    "answer": ("is", "is_not", "at_least", "at_most", "above", "below", "one_of", "contains"),
 }
 """`contains` finds a part of a text or a member of a list; `one_of` takes a list of values, one of which must fit."""
 
@@ -138,6 +142,20 @@ FIELDS: dict[str, Field] = {
     "loyalty.benefits": Field(
         "list", lambda p, _: list(p.loyalty.benefits) if p.loyalty else [], "What that tier gives them."
     ),
+    "preferences.interests": Field(
+        "list", lambda p, _: list(p.preferences.interests), "The interests they ticked themselves."
+    ),
+    "preferences.every_days": Field(
+        "number",
+        lambda p, _: p.preferences.every_days if p.preferences.said_at else None,
+        "They asked for at most one contact in so many days; 0: as often as the shop's policy allows.",
+    ),
+    "preferences.daytime": Field(
+        "text",
+        lambda p, _: p.preferences.daytime,
+        "When they asked to hear; empty for any time.",
+        ("", "morning", "afternoon", "evening"),
+    ),
     "chat.conversations": Field("number", lambda p, _: p.chat.conversations, "Conversations so far."),
 } | {
     f"consent.{channel}_marketing": Field(
@@ -166,6 +184,21 @@ def as_markdown() -> str:
     return "\n".join(["| field | type | op | what it is |", "|---|---|---|---|", *rows]) + "\n"
 
 
+def field_of(name: str) -> Field | None:
+    """What can be asked by this name; None: nothing."""
+    if not name.startswith(ANSWERS):
+        return FIELDS.get(name)
+    questionnaire, _, question = name.removeprefix(ANSWERS).partition(".")
+
+    def read(profile: "Profile", _now: int) -> Reading:
+        answer = profile.answers.given.get(questionnaire, {}).get(question)
+        if answer is None:
+            return None
+        return list(answer.value) if isinstance(answer.value, tuple) else answer.value
+
+    return Field("answer", read, "What they answered.") if questionnaire and question else None
+
+
 def _described(field: Field) -> str:
     return f"{field.documentation} One of: {', '.join(field.values)}." if field.values else field.documentation
 
@@ -173,14 +206,19 @@ def _described(field: Field) -> str:
 def found(condition: Condition, profile: "Profile", now: int, began: int = 0) -> Reading:
     """What the profile has in the condition's field; `began`: when the journey did, epoch ms, in one. Raises KeyError
     for a field `check` would refuse."""
-    field = FIELDS.get(condition.field)
+    field = field_of(condition.field)
     return field.read(profile, now) if field else OF_JOURNEY[condition.field].read(profile, began)
 
 
 def holds(condition: Condition, profile: "Profile", now: int, began: int = 0) -> bool:
     """Whether the condition is true of the profile at `now`. What is not known makes every condition false."""
     reading = found(condition, profile, now, began)
-    return reading is not None and _TESTS[condition.op](reading, condition.value)
+    return reading is not None and compared(condition.op, reading, condition.value)
+
+
+def compared(op: Operator, reading: Reading, value: object) -> bool:
+    """Whether what was found compares so with the value."""
+    return _TESTS[op](reading, value)
 
 
 def unmet(campaign: Campaign, profile: "Profile", now: int, began: int = 0) -> dict[str, Fact] | None:
@@ -206,7 +244,7 @@ def _found_instead(condition: Condition, profile: "Profile", now: int, began: in
 def check(condition: Condition, *, in_journey: bool = False) -> str | None:
     """What is wrong with the condition, as one sentence that names what is valid; None: nothing."""
     fields = FIELDS | OF_JOURNEY if in_journey else FIELDS
-    field = fields.get(condition.field)
+    field = fields.get(condition.field) or field_of(condition.field)
     if field is None:
         near = difflib.get_close_matches(condition.field, fields, n=1)
         hint = f"did you mean `{near[0]}`? " if near else ""
@@ -226,7 +264,13 @@ def check(condition: Condition, *, in_journey: bool = False) -> str | None:
     return None
 
 
-_WANTED: dict[Kind, str] = {"number": "a number", "text": "a text", "list": "a text", "yes or no": "true or false"}
+_WANTED: dict[Kind, str] = {
+    "number": "a number",
+    "text": "a text",
+    "list": "a text",
+    "yes or no": "true or false",
+    "answer": "a text or a number",
+}
 
 
 def _fits(value: object, wanted: str) -> bool:
@@ -234,6 +278,8 @@ def _fits(value: object, wanted: str) -> bool:
         return isinstance(value, tuple) and len(value) > 0
     if wanted == "true or false":
         return isinstance(value, bool)
+    if wanted == "a text or a number":
+        return isinstance(value, int | float | str) and not isinstance(value, bool)
     if wanted == "a number":
         return isinstance(value, int | float) and not isinstance(value, bool)
     return isinstance(value, str)

@@ -16,7 +16,7 @@ from pipeline.core.do import DoChatPrompt, DoPoints, DoVoucher
 from pipeline.core.events import Stimulus, Tracked
 from pipeline.core.identifiers import stable_percent
 from pipeline.core.rules import Campaign, Rules
-from pipeline.core.when import WhenCartAbandoned, WhenHesitating, WhenInterested, WhenLapsed
+from pipeline.core.when import WhenAnswered, WhenCartAbandoned, WhenHesitating, WhenInterested, WhenLapsed
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
@@ -55,13 +55,14 @@ def outdated(sitting: Sitting, campaign: Campaign, occasion: str) -> Refusal | N
 
 def is_unverified(sitting: Sitting, campaign: Campaign) -> bool:
     """What leaves the page rests on what a stranger cannot fake: never on a mere claim to be somebody, and a voucher
-    never on clicks. Points are for who is known."""
-    event = sitting.event
-    claimed = isinstance(event, Tracked) and not sitting.profile.believes(event.trust)
-    if isinstance(campaign.do, DoPoints) and sitting.profile.is_browser():
+    never on clicks. Points, and vouchers for answers, are for who is known: there is no end of unknown browsers."""
+    event, do, when = sitting.event, campaign.do, campaign.when
+    if isinstance(event, Tracked) and not sitting.profile.believes(event.trust):
         return True
-    valued = isinstance(campaign.do, DoVoucher | DoPoints)
-    return claimed or (valued and isinstance(campaign.when, WhenHesitating | WhenInterested))
+    if not isinstance(do, DoVoucher | DoPoints):
+        return False
+    for_the_known = isinstance(do, DoPoints) or isinstance(when, WhenAnswered)
+    return isinstance(when, WhenHesitating | WhenInterested) or (for_the_known and sitting.profile.is_browser())
 
 
 def _expired(sitting: Sitting, campaign: Campaign) -> Refusal | None:

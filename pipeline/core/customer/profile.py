@@ -3,6 +3,7 @@
 import msgspec
 
 from pipeline.core.customer.activity import Activity
+from pipeline.core.customer.answers import Answers
 from pipeline.core.customer.baskets import Baskets
 from pipeline.core.customer.chat import Chatting
 from pipeline.core.customer.consent import Consent
@@ -14,7 +15,9 @@ from pipeline.core.customer.journeys import Journeys
 from pipeline.core.customer.lapse import Lapse
 from pipeline.core.customer.lifecycle import Lifecycle
 from pipeline.core.customer.loyalty import Loyalty
+from pipeline.core.customer.modules import Modules
 from pipeline.core.customer.occasions import Occasions
+from pipeline.core.customer.preferences import Preferences
 from pipeline.core.customer.purchases import Purchases
 from pipeline.core.customer.reach import Reach
 from pipeline.core.customer.segments import Segments
@@ -46,6 +49,9 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """None: they never had points."""
     journeys: Journeys = Journeys()
     baskets: Baskets = Baskets()
+    preferences: Preferences = Preferences()
+    answers: Answers = Answers()
+    modules: Modules = Modules()
 
     def is_browser(self) -> bool:
         """Whether this is an anonymous browser (`a:`) and not a known person (`u:`)."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.core.condition import Condition
 from pipeline.core.customer.conditions import holds
 from pipeline.core.customer.notes import Candidate, Note, SegmentMoved, facts_json
 from pipeline.core.effects import Decision, Output
 from pipeline.core.events import TRACKED, Clickstream, HandedOver, RulesChanged, Stimulus, TimerDue
 from pipeline.core.identifiers import effect_id
 from pipeline.core.loyalty_events import PointsConversionRequested
-from pipeline.core.rules import Condition, Rules, Segment
+from pipeline.core.rules import Rules, Segment
 from pipeline.core.when import WhenSegmentEntered, WhenSegmentLeft
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 HEARS: frozenset[type] = frozenset({*TRACKED, TimerDue, HandedOver, RulesChanged, PointsConversionRequested})
 OF_PRODUCTS = frozenset({"Product Viewed", "Product Clicked", "Product Added", "Product Removed"})
+SAID = frozenset({"Preferences Updated", "Questionnaire Answered"})
 MOMENTS: "dict[str, Callable[[Profile], int]]" = {
     "purchases.days_since_last": lambda profile: profile.purchases.last_at,
     "purchases.days_since_first": lambda profile: profile.purchases.first_at,
@@ -88,6 +90,7 @@ def _may_move(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
         or profile.lifecycle.since == now
         or event.event in rules.earnings
         or event.event.startswith("Email ")
+        or event.event in SAID
     )
 
 

@@ -11,9 +11,8 @@ import msgspec
 from pipeline.producers.collector.answers import NO_STORE, Answer, Refused, Rejected, json_answer
 from pipeline.producers.collector.keys import Access
 from pipeline.producers.collector.options import CollectorOptions
-from pipeline.producers.collector.translate import verified
 from pipeline.producers.collector.values import identifier
-from pipeline.tokens import StreamToken, sign
+from pipeline.tokens import StreamToken, sign, verified
 
 
 class TokenRequest(msgspec.Struct, rename="camel"):

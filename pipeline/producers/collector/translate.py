@@ -6,7 +6,6 @@ is as good as a password, and `trust` says what it was worth.
 """
 
 import hashlib
-import hmac
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +39,7 @@ from pipeline.producers.collector.values import (
     quantity,
     text,
 )
+from pipeline.tokens import verified
 
 TYPES = ("track", "page", "screen", "identify", "group", "alias")
 
@@ -88,14 +88,6 @@ def generated_id(raw: bytes, access: Access, index: int) -> str:
     """The id of a message without one: the same when the same bytes come again at the same place."""
     digest = hashlib.blake2b(raw, digest_size=16, key=access.name.encode(), salt=index.to_bytes(16))
     return f"http-{digest.hexdigest()}"
-
-
-def verified(secret: bytes, user_id: str, user_hash: object) -> bool:
-    """Whether `user_hash` is HMAC-SHA256(secret, user id) in hexadecimal: only the shop's server can make it."""
-    if not secret or not user_id or not isinstance(user_hash, str):
-        return False
-    expected = hmac.new(secret, user_id.encode(), hashlib.sha256).hexdigest()
-    return hmac.compare_digest(expected.encode(), user_hash.lower().encode())
 
 
 def _common(message: Message, type_: str, arrival: Arrival, raw: bytes, index: int) -> _Said:
