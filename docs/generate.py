@@ -52,6 +52,8 @@ CAMPAIGN_PARTS = (
     ('[when] kind = "tier_reached"', when.WhenTierReached),
     ('[when] kind = "answered"', when.WhenAnswered),
     ("[[if]], [[any]], [[not]]", condition.Condition),
+    ('[when] kind = "referred"', when.WhenReferred),
+    ('[when] kind = "was_referred"', when.WhenWasReferred),
     ('[do] kind = "voucher"', do.DoVoucher),
     ('[do] kind = "chat_prompt"', do.DoChatPrompt),
     ('[do] kind = "message"', do.DoMessage),

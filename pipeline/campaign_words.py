@@ -27,6 +27,7 @@ from pipeline.core.when import (
     WhenNewsletter,
     WhenNthOrder,
     WhenPointsReached,
+    WhenReferred,
     WhenRegular,
     WhenScheduled,
     WhenSegmentEntered,
@@ -34,6 +35,7 @@ from pipeline.core.when import (
     WhenSignedUp,
     WhenStage,
     WhenTierReached,
+    WhenWasReferred,
 )
 
 
@@ -90,6 +92,10 @@ def _when_in_words(when: Kind) -> str:
             if not question:
                 return f"a customer has answered all of the questionnaire {questionnaire}"
             return f"a customer answers {question} of {questionnaire}: {_op_in_words(op)} {_value_in_words(value)}"
+        case WhenReferred():
+            return "a friend they invited has bought, and kept it"
+        case WhenWasReferred():
+            return "somebody who came by an invitation has bought, and kept it"
         case WhenDate(trait=trait, days_before=days, at=at):
             return f"it is {days} days before their {trait}, {at}" if days else f"it is their {trait}, {at}"
 

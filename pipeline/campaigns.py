@@ -40,6 +40,7 @@ from pipeline.core.when import (
     WhenNewsletter,
     WhenNthOrder,
     WhenPointsReached,
+    WhenReferred,
     WhenRegular,
     WhenScheduled,
     WhenSegmentEntered,
@@ -47,6 +48,7 @@ from pipeline.core.when import (
     WhenSignedUp,
     WhenStage,
     WhenTierReached,
+    WhenWasReferred,
 )
 
 KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
@@ -67,6 +69,8 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
         "points_reached": WhenPointsReached,
         "tier_reached": WhenTierReached,
         "answered": WhenAnswered,
+        "referred": WhenReferred,
+        "was_referred": WhenWasReferred,
     },
     "do": {
         "voucher": DoVoucher,

@@ -16,6 +16,7 @@ from pipeline.codec import Codec, Record, Undecodable
 from pipeline.core import bounds, erasure
 from pipeline.core.effects import Erasure
 from pipeline.core.events import BudgetRequested, ErasureRequested, ProfileClaimed, RecordErased, VoucherIssued
+from pipeline.core.loyalty_events import ReferralClaimed
 from pipeline.core.partition import STAMPED
 from pipeline.core.partitioner import partition_of
 
@@ -164,11 +165,11 @@ def nobody_of(salt: bytes, key: str) -> str:
 
 def unnamed(
     event: Record | None, nobodies: Mapping[str, str]
-) -> ProfileClaimed | BudgetRequested | ErasureRequested | None:
+) -> ProfileClaimed | BudgetRequested | ReferralClaimed | ErasureRequested | None:
     """What was said to a subject that stays, without the name of who was erased; None: it names nobody of these."""
     if isinstance(event, ProfileClaimed) and event.claimant in nobodies:
         return msgspec.structs.replace(event, claimant=nobodies[event.claimant])
-    if isinstance(event, BudgetRequested) and event.customer in nobodies:
+    if isinstance(event, BudgetRequested | ReferralClaimed) and event.customer in nobodies:
         return msgspec.structs.replace(event, customer=nobodies[event.customer])
     if isinstance(event, ErasureRequested) and event.owner in nobodies:
         return msgspec.structs.replace(event, owner=nobodies[event.owner])

@@ -10,7 +10,7 @@ from pipeline.campaigns import LOYALTY, CampaignError
 from pipeline.core.do import DoPoints
 from pipeline.core.rules import Campaign
 from pipeline.core.scheme import Reward, Scheme
-from pipeline.core.when import WhenPointsReached, WhenTierReached
+from pipeline.core.when import WhenPointsReached, WhenReferred, WhenTierReached, WhenWasReferred
 
 
 def load(folder: Path) -> Scheme | None:
@@ -46,6 +46,8 @@ def check(campaigns: Sequence[Campaign], scheme: Scheme | None) -> None:
         when = campaign.when
         if scheme is None and (isinstance(campaign.do, DoPoints) or isinstance(when, WhenPointsReached)):
             problems.append(f"{campaign.name}.toml: there are no points without a loyalty scheme: write {LOYALTY}")
+        if isinstance(when, WhenReferred | WhenWasReferred) and not (scheme and scheme.referral):
+            problems.append(f"{campaign.name}.toml: there are no invitations: write [referral] into {LOYALTY}")
         if isinstance(when, WhenTierReached) and when.tier not in tiers:
             valid = ", ".join(tiers) or f"none: write them into {LOYALTY}"
             problems.append(f"{campaign.name}.toml: there is no tier `{when.tier}`; valid are: {valid}")
@@ -71,6 +73,8 @@ def in_words(scheme: Scheme) -> str:
         text += f" Tier {tier.name} from {least}{within}."
     for reward in scheme.rewards:
         text += f" {reward.points} points buy a voucher of {_worth(reward)}."
+    if scheme.referral:
+        text += f" An invitation is fulfilled {scheme.referral.days} days after the friend's first order."
     return text
 
 

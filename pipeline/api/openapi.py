@@ -20,7 +20,7 @@ from pipeline.api.personalizing import Asked
 from pipeline.api.points import Converted, ConvertPoints
 from pipeline.api.redeeming import Redeemed
 from pipeline.api.specimens import AT, CUSTOMER, PROMPT, VOUCHER
-from pipeline.api.statement import statement
+from pipeline.api.statement import invitations, statement
 from pipeline.api.view import customer_view, voucher_view
 
 Json = dict[str, Any]
@@ -76,6 +76,7 @@ def _document() -> Json:
             "/v1/customers/{id}/export": {"get": _export()},
             "/v1/customers/{id}/decisions": {"get": _decisions()},
             "/v1/customers/{id}/loyalty": {"get": _loyalty()},
+            "/v1/customers/{id}/referral": {"get": _referral()},
             "/v1/customers/{id}/points/convert": {"post": _convert(convert, converted)},
             "/v1/vouchers/{code}": {"get": _voucher()},
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
@@ -134,6 +135,21 @@ def _loyalty() -> Json:
         "parameters": [_parameter("id", _ID)],
         "responses": {
             "200": _shown("The latest line first.", {"id": CUSTOMER.key, **statement(CUSTOMER)}),
+            **_refused("401", "403", "404", "503"),
+        },
+    }
+
+
+def _referral() -> Json:
+    return {
+        "operationId": "getReferral",
+        "summary": "A customer's invitation code, the friends who came by it, and by whose code they came.",
+        "parameters": [_parameter("id", _ID)],
+        "responses": {
+            "200": _shown(
+                'Of `came_by` the `status`: CLAIMED, ACCEPTED, REFUSED (for the `reason`) or FULFILLED; "": none.',
+                {"id": CUSTOMER.key, **invitations(CUSTOMER)},
+            ),
             **_refused("401", "403", "404", "503"),
         },
     }

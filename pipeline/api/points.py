@@ -19,7 +19,7 @@ from pipeline.api.options import ApiOptions
 from pipeline.api.orders import read_body
 from pipeline.api.questions import Questions, append
 from pipeline.api.records import LONGEST_ID, subject_key, unknown_customer
-from pipeline.api.statement import statement
+from pipeline.api.statement import invitations, statement
 from pipeline.backends.contract import Appender, NewRecord
 from pipeline.codec import Codec
 from pipeline.core import subjects
@@ -78,6 +78,7 @@ class Points:
         """Its paths."""
         return [
             Route("/v1/customers/{id:path}/loyalty", self.statement),
+            Route("/v1/customers/{id:path}/referral", self.invitations),
             Route("/v1/customers/{id:path}/points/convert", self.convert, methods=["POST"]),
         ]
 
@@ -86,6 +87,12 @@ class Points:
         self._access.require(request)
         profile = await self._profile(subject_key(request.path_params["id"]))
         return json_answer(200, {"id": profile.key, **statement(profile)})
+
+    async def invitations(self, request: Request) -> Response:
+        """`GET /v1/customers/{id}/referral`: 200, 401, 403, 404."""
+        self._access.require(request)
+        profile = await self._profile(subject_key(request.path_params["id"]))
+        return json_answer(200, {"id": profile.key, **invitations(profile)})
 
     async def convert(self, request: Request) -> Response:
         """`POST /v1/customers/{id}/points/convert`: 200, 400, 401, 403, 404, 413, 422, 503."""

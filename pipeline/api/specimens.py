@@ -11,6 +11,7 @@ from pipeline.core.customer.lifecycle import Lifecycle
 from pipeline.core.customer.loyalty import Loyalty
 from pipeline.core.customer.profile import Profile
 from pipeline.core.customer.purchases import Order, Purchases
+from pipeline.core.customer.referral import Referral
 from pipeline.core.customer.transcript import Line
 from pipeline.core.customer.vouchers import Held, Vouchers
 from pipeline.core.effects import ChatPrompt
@@ -122,4 +123,5 @@ CUSTOMER = Profile(
         told_lifetime=42,
         told_tier="silver",
     ),
+    referral=Referral("7XKQ0R5ZB3M2W8YD", 2, 1),
 )

@@ -1,9 +1,10 @@
-"""A customer's points as the documented JSON. Pure."""
+"""A customer's points and invitations as the documented JSON. Pure."""
 
 from typing import Any
 
 from pipeline.core.customer.loyalty import NOBODYS
 from pipeline.core.customer.profile import Profile
+from pipeline.core.customer.referral import NOBODYS as UNINVITED
 
 Json = dict[str, Any]
 
@@ -43,4 +44,19 @@ def statement(profile: Profile) -> Json:
             }
             for request_id, it in own.conversions.items()
         ],
+    }
+
+
+def invitations(profile: Profile) -> Json:
+    """The customer's own code, "" while they have none, and by whose they came."""
+    own = profile.referral or UNINVITED
+    return {
+        "code": own.code,
+        "friends": own.invited,
+        "fulfilled": own.fulfilled,
+        "came_by": own.came_by,
+        "status": own.status,
+        "reason": own.reason,
+        "claimed_at": own.claimed_at,
+        "due_at": own.due_at,
     }

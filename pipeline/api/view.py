@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline.api.statement import statement
+from pipeline.api.statement import invitations, statement
 from pipeline.core.customer.profile import Profile
 from pipeline.core.customer.purchases import Order
 from pipeline.core.customer.vouchers import Held
@@ -42,6 +42,7 @@ def customer_view(profile: Profile, now: int | None = None, *, last_orders: int 
         "chat": _chat(profile, at),
         "reach": _reach(profile),
         "loyalty": statement(profile),
+        "referral": invitations(profile),
     }
 
 

@@ -22,6 +22,7 @@ from pipeline.commands.opening import Config, Data, console, opened, settings_of
 from pipeline.core import erasure, subjects
 from pipeline.core.effects import Erasure
 from pipeline.core.events import ErasureRequested, RecordErased
+from pipeline.core.invitation import Invitation
 from pipeline.core.voucher import VoucherState
 from pipeline.erased import ErasureList
 from pipeline.settings import SettingsError
@@ -129,12 +130,12 @@ def erase_again(app: App, entries: Sequence[Erasure]) -> int:
 
 
 def _is_hidden(erased: ErasureList, reader: Reader, key: str) -> bool:
-    """Whether the subject is somebody erased, or a voucher of theirs."""
-    if not len(erased) or not key.startswith("v:"):
+    """Whether the subject is somebody erased, or a voucher or the invitation of theirs."""
+    if not len(erased) or not key.startswith(("v:", "r:")):
         return erased.hides(key)
     _, stored = reader.subject(key)
     state = subjects.decode(key, stored) if stored else None
-    return isinstance(state, VoucherState) and erased.hides(state.customer)
+    return isinstance(state, VoucherState | Invitation) and erased.hides(state.customer)
 
 
 def _missing_on_log(app: App, number: int, missing: dict[str, Erasure]) -> list[NewRecord]:

@@ -1,9 +1,9 @@
 """Erasing a person: what is forgotten with them, and what has to stay so that nothing late brings them back. Pure.
 
-The person (`u:`) is forgotten first and passes the request on to their browsers and vouchers; a browser obeys only
-the person it belongs to. A campaign's budget stays, and lets go of what they asked for. A person or browser leaves a
-tombstone: a salted hash of their key, in the same partition, which commits with it. While it stands, events of that
-key are dropped; it falls when the shop's server names them again.
+The person (`u:`) is forgotten first and passes the request on to their browsers, vouchers and invitation; a browser
+obeys only the person it belongs to. A campaign's budget stays, and lets go of what they asked for. A person or
+browser leaves a tombstone: a salted hash of their key, in the same partition, which commits with it. While it stands,
+events of that key are dropped; it falls when the shop's server names them again.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from pipeline.core.events import (
     ProfileClaimed,
     ProfileHandedOver,
 )
-from pipeline.core.identifiers import budget_key, effect_id, voucher_key
+from pipeline.core.identifiers import budget_key, effect_id, invitation_key, voucher_key
 from pipeline.core.partition import IMPORT_SOURCE
 
 PREFIX = "e:"
@@ -61,14 +61,17 @@ def obeys(key: str, state: object, request: ErasureRequested) -> bool:
     stays; so does whatever is no person's."""
     if key.startswith("a:") and request.owner and isinstance(state, Profile):
         return state.identity.owner == request.owner
-    return key.startswith(("u:", "a:", "v:"))
+    return key.startswith(("u:", "a:", "v:", "r:"))
 
 
 def passed_on(key: str, state: object, request: ErasureRequested) -> Sequence[Send]:
     """To whom else the request goes: the browsers and vouchers of a person or browser."""
     if not isinstance(state, Profile):
         return ()
-    linked = [Send(to, replace(request, owner=key)) for to in (*browsers_of(state), *vouchers_of(state))]
+    linked = [
+        Send(to, replace(request, owner=key))
+        for to in (*browsers_of(state), *vouchers_of(state), *_invitation_of(state))
+    ]
     names = (key, *_given_browsers(state))
     budgets = [Send(to, replace(request, owner=name)) for to in _budgets_of(state) for name in names]
     return [*linked, *budgets]
@@ -94,6 +97,11 @@ def _budgets_of(profile: Profile) -> list[str]:
 def vouchers_of(profile: Profile) -> list[str]:
     """The subjects of all vouchers the person or browser was given."""
     return [voucher_key(code) for code in dict.fromkeys((*profile.vouchers.held, *profile.vouchers.former))]
+
+
+def _invitation_of(profile: Profile) -> list[str]:
+    """The subject of the code they invited others with."""
+    return [invitation_key(profile.referral.code)] if profile.referral and profile.referral.code else []
 
 
 def called_back(key: str, tombstone: Tombstone, salt: bytes, event: Event) -> Sequence[Send]:

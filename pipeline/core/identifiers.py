@@ -34,6 +34,11 @@ def category_key(category: str) -> str:
     return f"c:{category}"
 
 
+def invitation_key(code: str) -> str:
+    """The subject of an invitation code."""
+    return f"r:{code}"
+
+
 def effect_id(*identity: str) -> str:
     """128 bits, as 32 hexadecimal digits, of the business identity (campaign, customer, occasion, …)."""
     return _digest(identity, 16).hex()

@@ -5,18 +5,19 @@ from typing import TypeVar
 
 import msgspec
 
-from pipeline.core import budget, category, customer, erasure, product, voucher
+from pipeline.core import budget, category, customer, erasure, invitation, product, voucher
 from pipeline.core.budget import BudgetState
 from pipeline.core.category import CategoryState
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Output
 from pipeline.core.events import ErasureRequested, Stimulus
+from pipeline.core.invitation import Invitation
 from pipeline.core.product import ProductState
 from pipeline.core.rules import Rules
 from pipeline.core.voucher import VoucherState
 
-_Kind = TypeVar("_Kind", Profile, VoucherState, BudgetState, ProductState, CategoryState)
-State = Profile | VoucherState | BudgetState | ProductState | CategoryState
+_Kind = TypeVar("_Kind", Profile, VoucherState, BudgetState, ProductState, CategoryState, Invitation)
+State = Profile | VoucherState | BudgetState | ProductState | CategoryState | Invitation
 
 _encoder = msgspec.msgpack.Encoder()
 _profiles = msgspec.msgpack.Decoder(Profile)
@@ -25,6 +26,7 @@ _others: dict[str, msgspec.msgpack.Decoder[State]] = {
     "m:": msgspec.msgpack.Decoder(BudgetState),
     "p:": msgspec.msgpack.Decoder(ProductState),
     "c:": msgspec.msgpack.Decoder(CategoryState),
+    "r:": msgspec.msgpack.Decoder(Invitation),
 }
 """What is no customer, by the beginning of its key."""
 
@@ -43,6 +45,8 @@ def step(
             return voucher.step(_of_kind(VoucherState, state, key), event, now, rules)
         case "m:":
             return budget.step(key, _of_kind(BudgetState, state, key), event, now, rules)
+        case "r:":
+            return invitation.step(_of_kind(Invitation, state, key), event, now)
         case "p:":
             return product.step(key, _of_kind(ProductState, state, key), event, now, rules)
         case _:

@@ -124,6 +124,14 @@ class WhenAnswered(Part, frozen=True, kw_only=True, tag_field="kind", tag="answe
     """With a question: what the answer is compared with."""
 
 
+class WhenReferred(Part, frozen=True, kw_only=True, tag_field="kind", tag="referred"):
+    """A friend came by the customer's invitation code, and their first order has stood for `referral.days`."""
+
+
+class WhenWasReferred(Part, frozen=True, kw_only=True, tag_field="kind", tag="was_referred"):
+    """The customer came by somebody's code, and their first order has stood for `referral.days`."""
+
+
 Kind = (
     WhenLapsed
     | WhenRegular
@@ -141,4 +149,6 @@ Kind = (
     | WhenPointsReached
     | WhenTierReached
     | WhenAnswered
+    | WhenReferred
+    | WhenWasReferred
 )

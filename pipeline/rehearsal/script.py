@@ -221,7 +221,7 @@ def _customer(name: str, values: dict[str, str], common: dict[str, Any]) -> Cust
 def _purchase(values: dict[str, str], common: dict[str, Any]) -> Purchase:
     order_id, refund_id = values.pop("order"), values.pop("refund", "")
     total, currency = cents(values.pop("total", "0")), values.pop("currency", CURRENCY)
-    coupon = values.pop("coupon", "")
+    coupon, properties = values.pop("coupon", ""), values.pop("properties", "")
     return Purchase(
         **common,
         type="track",
@@ -230,6 +230,7 @@ def _purchase(values: dict[str, str], common: dict[str, Any]) -> Purchase:
         total_cents=total,
         currency=currency,
         coupon=coupon,
+        properties=properties,
         products=products(values),
     )
 

@@ -10,9 +10,11 @@ from api.running import CODEC, EVENTS, Running, now_ms, order
 from pipeline.backends.contract import NewRecord
 from pipeline.core.effects import LoyaltyChanged, Voucher
 from pipeline.core.events import CampaignsChanged
-from pipeline.core.scheme import Reward, Scheme
+from pipeline.core.scheme import Referral, Reward, Scheme
 
-SCHEME = Scheme(rewards=(Reward(name="five", points=50, discount_cents=500, currency="EUR"),))
+SCHEME = Scheme(
+    rewards=(Reward(name="five", points=50, discount_cents=500, currency="EUR"),), referral=Referral(days=1)
+)
 ASKED = {"request_id": "r", "reward": "five"}
 CONVERT = "/v1/customers/ada/points/convert"
 
@@ -94,3 +96,13 @@ def test_the_statement_is_the_latest_line_first(at_work: Running) -> None:
     assert [(line["points"], line["reason"]) for line in told["entries"]] == [(-50, "CONVERTED"), (60, "EARNED")]
     assert told["conversions"][0]["outcome"] == "CONVERTED"
     assert at_work.get("/v1/customers/ada").json()["loyalty"]["points"] == 10
+
+
+def test_an_invitation_code_is_shown_once_somebody_has_bought(at_work: Running) -> None:
+    at_work.put("u:bob", order(1, "bob"))
+    at_work.settle("u:bob")
+    assert at_work.get("/v1/customers/bob/referral").json()["code"] == ""
+    earn(at_work)
+    told = at_work.get("/v1/customers/ada/referral").json()
+    assert (told["id"], len(told["code"]), told["friends"]) == ("u:ada", 16, 0)
+    assert at_work.get("/v1/customers/ada").json()["referral"]["code"] == told["code"]

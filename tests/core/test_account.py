@@ -86,6 +86,8 @@ def test_what_is_taken_back_comes_out_of_its_own_points_and_else_makes_a_debt_th
     }
     indebted = after(*first, ("spend", "", 150), ("credit", "order/1", 0))
     assert (indebted.balance, indebted.lots) == (-100, {})
+    owing = after(*first, ("spend", "", 150), ("credit", "order/1", 0), ("credit", "order/3", 40))
+    assert (owing.balance, owing.lots) == (-60, {})
     paid = after(*first, ("spend", "", 150), ("credit", "order/1", 0), ("credit", "order/3", 130))
     assert (paid.balance, sum(paid.lots.values())) == (30, 30)
 

@@ -22,6 +22,7 @@ from pipeline.core.effects import (
     VoucherRevoked,
 )
 from pipeline.core.events import BudgetAnswered, BudgetSettled, ProfileClaimed, ProfileHandedOver, VoucherRedeemed
+from pipeline.core.invitation import Invitation
 from pipeline.core.product import ProductState
 from pipeline.core.subjects import State
 from pipeline.core.voucher import VoucherState
@@ -109,6 +110,8 @@ def facts(state: State) -> list[str]:
             told = [("orders", str(state.orders or "")), ("beside", _pairs(state.partners))]
         case CategoryState():
             told = [("sells", _pairs(state.sellers))]
+        case Invitation():
+            told = [("of", state.customer)]
     return [state.key, *(f"  {name}: {value}" for name, value in told if value)]
 
 
@@ -152,7 +155,17 @@ def _profile_facts(profile: Profile) -> list[tuple[str, str]]:
         ("on the site", ", ".join(f"{name} by {it.campaign}" for name, it in profile.modules.shown.items())),
         ("vouchers", ", ".join(f"{held.campaign} {held.status}" for held in profile.vouchers.held.values())),
         ("points", _points(profile)),
+        ("invitation", _invitation(profile)),
     ]
+
+
+def _invitation(profile: Profile) -> str:
+    own = profile.referral
+    if own is None:
+        return ""
+    friends = f"{own.invited} friends, {own.fulfilled} of them bought" if own.invited else ""
+    came = f"came by one: {own.status} {own.reason}".strip() if own.came_by else ""
+    return "; ".join(part for part in (friends, came) if part)
 
 
 def _points(profile: Profile) -> str:

@@ -20,6 +20,7 @@ from pipeline.core.customer.occasions import Occasions
 from pipeline.core.customer.preferences import Preferences
 from pipeline.core.customer.purchases import Purchases
 from pipeline.core.customer.reach import Reach
+from pipeline.core.customer.referral import Referral
 from pipeline.core.customer.segments import Segments
 from pipeline.core.customer.vouchers import Vouchers
 from pipeline.core.events import BROWSER, Trust
@@ -47,6 +48,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     segments: Segments = Segments()
     loyalty: Loyalty | None = None
     """None: they never had points."""
+    referral: Referral | None = None
+    """None: nobody was invited, nor could be."""
     journeys: Journeys = Journeys()
     baskets: Baskets = Baskets()
     preferences: Preferences = Preferences()
