@@ -20,7 +20,7 @@ import reliability
 import typer
 from prometheus_client import CollectorRegistry
 
-from pipeline import observe, spooling, vitals
+from pipeline import campaigns, observe, spooling, vitals
 from pipeline.__main__ import app as command_line
 from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, LEDGER, local_ids, schema_text
 from pipeline.core import condition, do, rules, scheme, site, when
@@ -67,6 +67,7 @@ CAMPAIGN_PARTS = (
     ('[[exit]] kind = "segment_left"', rules.ExitSegmentLeft),
     ('[[exit]] kind = "condition"', rules.ExitCondition),
     ('[do] kind = "module"', do.DoModule),
+    ("[[test]]", campaigns.CampaignTest),
     ("[contact]", rules.Contact),
     ("[budget]", rules.Budget),
     ("campaigns/policy.toml", rules.Policy),

@@ -17,6 +17,7 @@ from pipeline.campaign_meaning import Place, Problem, choices, meaning
 from pipeline.core import zones
 from pipeline.core.condition import Condition
 from pipeline.core.do import DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
+from pipeline.core.part import Part
 from pipeline.core.rules import (
     Budget,
     Campaign,
@@ -50,6 +51,18 @@ from pipeline.core.when import (
     WhenTierReached,
     WhenWasReferred,
 )
+
+
+class CampaignTest(Part, frozen=True, kw_only=True):
+    """`[[test]]` of a campaign file: what it decides when this happens. For `rapport check` alone: not published."""
+
+    name: str
+    """What it shows."""
+    events: str
+    """One event a line: `2026-03-01 10:00  u:ann  server  Order Completed order=o-1 total=40.00`."""
+    expect: str
+    """One decision of the campaign a line, all of them: `2026-03-01 10:00  u:ann  given`."""
+
 
 KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
     "when": {
@@ -90,7 +103,13 @@ EXITS: dict[str, type[msgspec.Struct]] = {
     "segment_left": ExitSegmentLeft,
     "condition": ExitCondition,
 }
-LISTS: dict[str, type[msgspec.Struct]] = {"if": Condition, "any": Condition, "not": Condition, "step": Step}
+LISTS: dict[str, type[msgspec.Struct]] = {
+    "if": Condition,
+    "any": Condition,
+    "not": Condition,
+    "step": Step,
+    "test": CampaignTest,
+}
 """Tables of which there can be several."""
 TABLES: dict[str, type[msgspec.Struct]] = {"contact": Contact, "budget": Budget}
 POLICY = "policy.toml"
@@ -169,7 +188,7 @@ def parse_policy(text: str, file: Path) -> Policy:
         what = f'`{zone}` is not a time zone; {hint}Valid are IANA names such as "Europe/Amsterdam"'
         problems.append((("default_timezone",), what))
     if problems:
-        raise CampaignError([f"{file}, line {_line(text, path)}: {what}" for path, what in problems])
+        raise CampaignError([f"{file}, line {line_of(text, path)}: {what}" for path, what in problems])
     return msgspec.convert(table, Policy)
 
 
@@ -181,8 +200,14 @@ def parse(text: str, file: Path) -> Campaign:
     table = _read(text, file)
     problems = list(_problems(table, file.stem))
     if problems:
-        raise CampaignError([f"{file}, line {_line(text, path)}: {what}" for path, what in problems])
+        raise CampaignError([f"{file}, line {line_of(text, path)}: {what}" for path, what in problems])
+    table.pop("test", None)
     return from_json(to_json((msgspec.convert(table, Campaign),)))[0]  # as it will arrive: 0 is 0.0 where it may be
+
+
+def read_tests(text: str, file: Path) -> tuple[CampaignTest, ...]:
+    """The tests of a file that `parse` takes."""
+    return msgspec.convert(_read(text, file).get("test", []), tuple[CampaignTest, ...])
 
 
 def to_json(campaigns: tuple[Campaign, ...]) -> bytes:
@@ -203,13 +228,15 @@ def _read(text: str, file: Path) -> dict[str, Any]:
 
 
 def _problems(table: Mapping[str, Any], stem: str) -> Iterator[Problem]:
-    found = list(_structure(table, Campaign, (), "a campaign"))
+    said = {key: value for key, value in table.items() if key != "test"}
+    found = list(_structure(said, Campaign, (), "a campaign"))
+    found += _list(("test",), table.get("test", []))
     yield from found
     name = table.get("name")
     if isinstance(name, str) and name != stem:
         yield ("name",), f'`name` is "{name}", but the file is called {stem}.toml; they must be the same'
     if not found:
-        yield from meaning(msgspec.convert(table, Campaign))
+        yield from meaning(msgspec.convert(said, Campaign))
 
 
 def _structure(table: Mapping[str, Any], struct: type[msgspec.Struct], path: Place, what: str) -> Iterator[Problem]:
@@ -301,7 +328,7 @@ def _shown(value: object) -> str:
     return msgspec.json.encode(value, enc_hook=str).decode()
 
 
-def _line(text: str, path: Place) -> int:
+def line_of(text: str, path: Place) -> int:
     """The line where `path` is written: its key, else the nearest table around it, else the first line.
 
     TOML's reader keeps no lines, so headers and keys are looked for; inside inline tables the line of their key

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from pipeline import campaign_tests, site_files
 from pipeline import campaigns as campaign_files
 from pipeline import loyalty as loyalty_files
 from pipeline import segments as segment_files
-from pipeline import site_files
+from pipeline.campaigns import CampaignError
 from pipeline.core.events import CampaignsChanged
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign, Policy, Segment
@@ -47,6 +48,22 @@ def read(campaigns: Path, segments: Path, site: Path) -> Rulebook:
     loyalty_files.check(loaded, scheme)
     site_files.check(shown, loaded, groups)
     return Rulebook(loaded, campaign_files.load_policy(campaigns), groups, scheme, shown)
+
+
+def tried(book: Rulebook, campaigns: Path) -> int:
+    """Run the tests in the campaigns' files; how many there are. Raises CampaignError: what was decided instead."""
+    around = campaign_tests.Surroundings(book.segments, book.policy, book.loyalty)
+    count = 0
+    found: list[str] = []
+    for campaign in book.campaigns:
+        file = campaigns / f"{campaign.name}.toml"
+        text = file.read_text(encoding="utf-8-sig")
+        tests = campaign_files.read_tests(text, file)
+        count += len(tests)
+        found += campaign_tests.problems(campaign, tests, around, file, text)
+    if found:
+        raise CampaignError(found)
+    return count
 
 
 def is_in_force(change: CampaignsChanged, active: ActiveRules) -> bool:

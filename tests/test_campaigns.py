@@ -11,7 +11,7 @@ from pipeline.campaigns import CampaignError, from_json, load, parse, to_json
 from pipeline.core.condition import Condition
 from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
 from pipeline.core.rules import Budget, Campaign, Contact, Step
-from pipeline.core.when import WhenHesitating, WhenLapsed, WhenRegular
+from pipeline.core.when import WhenCartAbandoned, WhenHesitating, WhenLapsed, WhenRegular
 
 FOLDER = Path(__file__).parents[1] / "campaigns"
 EXAMPLE = FOLDER / "example.toml.txt"
@@ -58,14 +58,15 @@ def refused(text, file="good.toml"):
     return list(refusal.value.problems)
 
 
-def test_the_shop_s_own_files_are_the_three_campaigns():
+def test_the_shop_s_own_files_are_three_campaigns_and_a_draft():
     kinds = {campaign.name: (type(campaign.when), type(campaign.do)) for campaign in load(FOLDER)}
     assert kinds == {
+        "cart-reminder": (WhenCartAbandoned, DoMessage),
         "hesitation-chat": (WhenHesitating, DoChatPrompt),
         "thanks-regulars": (WhenRegular, DoVoucher),
         "win-back": (WhenLapsed, DoVoucher),
     }
-    assert all(campaign.state == "live" for campaign in load(FOLDER))
+    assert {campaign.name for campaign in load(FOLDER) if campaign.state != "live"} == {"cart-reminder"}
     assert next(c for c in load(FOLDER) if c.name == "thanks-regulars").do.category == "most_bought"
 
 

@@ -169,7 +169,8 @@ _WORTH_SAYING = (
 
 
 def check(config: Config = None) -> None:
-    """Check the settings and the files of campaigns, segments, loyalty and site, and say each campaign in words."""
+    """Check the settings and the files of campaigns, segments, loyalty and site, say each campaign in words, and run
+    the tests in its file."""
     settings = settings_of(config)
     folder = Path(settings.campaigns)
     book = rulebook.read(folder, Path(settings.segments), Path(settings.site))
@@ -177,4 +178,6 @@ def check(config: Config = None) -> None:
         write_line(in_words(campaign))
     if book.loyalty:
         write_line(loyalty.in_words(book.loyalty))
-    console.print(f"Settings and {len(book.campaigns)} campaigns in {folder} are well-formed.", soft_wrap=True)
+    tests = rulebook.tried(book, folder)
+    said = f"Settings and {len(book.campaigns)} campaigns in {folder} are well-formed; their {tests} tests hold."
+    console.print(said, soft_wrap=True)
