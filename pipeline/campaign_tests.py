@@ -1,7 +1,7 @@
 """The tests inside a campaign's file: given these events, are these the campaign's decisions? Nothing is acted on.
 
-The campaign is tried alone, as if it were live and without a holdout, with the segments, the contact policy and the
-loyalty scheme beside it, by the core itself (`pipeline.rehearsal`).
+The campaign is tried alone, as if it were live and without a holdout, with the segments, the contact policy, the
+loyalty scheme and the site's files beside it, by the core itself (`pipeline.rehearsal`).
 """
 
 import difflib
@@ -16,6 +16,7 @@ from pipeline.core.effects import Decision, named_reason
 from pipeline.core.requirement import Violated
 from pipeline.core.rules import Campaign, Policy, Segment
 from pipeline.core.scheme import Scheme
+from pipeline.core.site import Site
 from pipeline.rehearsal import script
 from pipeline.rehearsal.little_log import LittleLog
 from pipeline.rehearsal.playing import perform
@@ -31,6 +32,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     segments: tuple[Segment, ...]
     policy: Policy
     loyalty: Scheme | None = None
+    site: Site = Site()
 
 
 def problems(
@@ -52,7 +54,7 @@ def problems(
 def _decided(campaign: Campaign, test: CampaignTest, around: Surroundings) -> Iterator[str]:
     """The campaign's decisions as `expect` writes them."""
     tried = msgspec.structs.replace(campaign, state="live", holdout_percent=0.0)
-    story = Story((tried,), around.segments, around.policy, script.events(test.events), around.loyalty)
+    story = Story((tried,), around.segments, around.policy, script.events(test.events), around.loyalty, around.site)
     log = LittleLog(story.rules())
     for line in story.lines:
         log.pass_to(line.now)

@@ -18,6 +18,7 @@ from pipeline.codec import Codec, Undecodable
 from pipeline.core.deliveries import DELIVERIES, Delivery
 from pipeline.core.effects import DeadLetter
 from pipeline.core.partition import ActiveRules, PartitionState
+from pipeline.core.rules import live
 from pipeline.finding import Finding
 from pipeline.settings import Settings, SettingsError, require
 from pipeline.vitals import nearest_folder
@@ -209,7 +210,7 @@ def rules(reader: Reader, now_ms: int) -> Finding:
     if not stored:
         return Finding("campaigns", "warn", "no worker has run yet", "campaigns in force", "start `rapport up`")
     active = msgspec.msgpack.decode(stored, type=ActiveRules)
-    in_force = campaign_files.from_json(active.campaigns)
+    in_force = live(campaign_files.from_json(active.campaigns))
     if not in_force:
         return Finding("campaigns", "warn", "none is in force", "at least one", "`rapport campaigns publish`")
     age_days = (now_ms - active.campaigns_version) / DAY_MS

@@ -52,7 +52,7 @@ def read(campaigns: Path, segments: Path, site: Path) -> Rulebook:
 
 def tried(book: Rulebook, campaigns: Path) -> int:
     """Run the tests in the campaigns' files; how many there are. Raises CampaignError: what was decided instead."""
-    around = campaign_tests.Surroundings(book.segments, book.policy, book.loyalty)
+    around = campaign_tests.Surroundings(book.segments, book.policy, book.loyalty, book.site)
     count = 0
     found: list[str] = []
     for campaign in book.campaigns:

@@ -9,7 +9,7 @@ from pipeline.campaigns import CampaignError, parse, read_tests, to_json
 from pipeline.rehearsal import script
 
 ROOT = Path(__file__).parents[1]
-SHOPS = rulebook.read(ROOT / "campaigns", ROOT / "segments")
+SHOPS = rulebook.read(ROOT / "campaigns", ROOT / "segments", ROOT / "site")
 CAMPAIGN = """\
 name = "thanks"
 state = "paused"
@@ -48,7 +48,7 @@ expect = '''
 def tried(text, tmp_path, policy=""):
     (tmp_path / "thanks.toml").write_text(text)
     (tmp_path / "policy.toml").write_text(policy)
-    return rulebook.tried(rulebook.read(tmp_path, tmp_path / "segments"), tmp_path)
+    return rulebook.tried(rulebook.read(tmp_path, tmp_path / "segments", tmp_path / "site"), tmp_path)
 
 
 def refused(text, tmp_path, policy=""):
@@ -68,7 +68,7 @@ def test_the_campaigns_that_come_with_it_are_tested_and_hold():
 def test_the_example_s_test_holds(tmp_path):
     text = (ROOT / "campaigns" / "example.toml.txt").read_text()
     (tmp_path / "example.toml").write_text(text)
-    book = rulebook.read(tmp_path, tmp_path / "segments")
+    book = rulebook.read(tmp_path, tmp_path / "segments", tmp_path / "site")
     assert rulebook.tried(book, tmp_path) == 1
 
 
