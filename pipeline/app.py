@@ -198,8 +198,9 @@ class App:
         """Signs the site stream's tokens."""
         return self.settings.stream_secret()
 
-    def api(self, *, shop: Path | None = None) -> Api:
-        """Profiles, vouchers, site stream, feed; the demo shop if its folder is given."""
+    def api(self, *, shop: Path | None = None, follows_events: bool = False) -> Api:
+        """Profiles, vouchers, site stream, feed; the demo shop if its folder is given. `follows_events`: the feed
+        shows what people do with what reached them."""
         settings = self.settings
         options = ApiOptions(
             server_keys=settings.keys()[1],
@@ -211,6 +212,7 @@ class App:
             allowed_origins=settings.allowed_origins,
             desk=desk_of(settings),
             shop=shop,
+            follows_events=follows_events,
         )
         return Api(options, self.backend.reader, self.appender("serve"), self.codec, wall_ms, self.metrics)
 

@@ -34,6 +34,8 @@ def meaning(campaign: Campaign) -> Iterator[Problem]:
         for key in ("products_in_category", "product_views"):
             if getattr(when, key) > MAX_RECENT:
                 yield ("when", key), f"`{key}` is {getattr(when, key)}; at most {MAX_RECENT} views are remembered"
+    if isinstance(when, WhenCartAbandoned) and not (when.hours or when.minutes):
+        yield ("when",), "`hours` and `minutes` are both 0; a cart is abandoned after some time"
     yield from _done((), campaign.do, when)
     yield from _contact(("contact",), campaign.do, campaign.contact)
     for path, day in ((("until",), campaign.until), (("when", "on"), getattr(when, "on", ""))):

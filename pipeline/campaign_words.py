@@ -74,8 +74,9 @@ def _when_in_words(when: Kind) -> str:
             return f"a customer comes to the stage {stage}"
         case WhenInterested(category=category, views=views):
             return f"somebody has looked at {views} products of {category or 'one category'}"
-        case WhenCartAbandoned(hours=hours):
-            return f"a filled cart has been left alone for {hours} hours"
+        case WhenCartAbandoned(hours=hours, minutes=minutes):
+            spans = ((hours, "hours"), (minutes, "minutes"))
+            return f"a filled cart has been left alone for {' and '.join(f'{n} {unit}' for n, unit in spans if n)}"
         case WhenScheduled(on=on, at=at):
             return f"it is {on}, {at}, where they live"
         case WhenSegmentEntered(segment=segment):

@@ -150,6 +150,7 @@ from pipeline.core.when import (
                 (WhenInterested(), "somebody has looked at 5 products of one category"),
                 (WhenInterested(category="tea"), "somebody has looked at 5 products of tea"),
                 (WhenCartAbandoned(), "a filled cart has been left alone for 4 hours"),
+                (WhenCartAbandoned(hours=0, minutes=90), "a filled cart has been left alone for 90 minutes"),
                 (WhenScheduled(on="2026-12-01"), "it is 2026-12-01, 09:00, where they live"),
                 (WhenDate(), "it is their birthday, 09:00"),
                 (WhenSegmentEntered(segment="vip"), "a customer comes into the segment vip"),

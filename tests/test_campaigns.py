@@ -302,6 +302,10 @@ def test_a_message_says_by_which_ways_and_a_task_follows_its_kind(do, says):
             ('"lapsed"', '"interested"'),
             "line 7: a voucher does not go with [when] kind interested: anybody can look at products",
         ),
+        (
+            ('"lapsed"', '"cart_abandoned"\nhours = 0'),
+            "line 3: `hours` and `minutes` are both 0; a cart is abandoned after some time",
+        ),
     ],
 )
 def test_a_day_is_one_and_a_voucher_does_not_rest_on_looking_around(changes, says):

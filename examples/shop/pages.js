@@ -174,9 +174,9 @@ function loginPage() {
     return element('label', { class: 'person' }, radio,
       element('span', {}, element('strong', {}, person.name), ' ' + person.about));
   }));
-  const tick = (event) => {
-    find('login').elements.offers.checked = localStorage.getItem('shop_offers_' + event.target.value) === 'yes';
-  };
+  const boxes = [...find('login').querySelectorAll('.tick input')]; // one for each channel, which it is named by
+  const said = (box, who) => localStorage.getItem(`shop_offers_${box.name}_${who}`) === 'yes';
+  const tick = (event) => boxes.forEach((box) => { box.checked = said(box, event.target.value); });
   find('people').addEventListener('change', tick);
   if (user) tick({ target: { value: user.user_id } });
   find('logout').hidden = !user;
@@ -193,13 +193,12 @@ function loginPage() {
       const { user_id, user_hash } = await ask('login', { user_id: form.user_id.value });
       const { name } = PEOPLE.find((p) => p.user_id === user_id);
       localStorage.setItem('shop_user', JSON.stringify({ user_id, user_hash, name }));
-      await shopTracking.identify(user_id, { name, email: user_id + '@example.com' }, user_hash);
-      const agreed = form.offers.checked;
-      if (agreed !== (localStorage.getItem('shop_offers_' + user_id) === 'yes')) {
-        const wording = find('offers-wording').textContent;
-        const proof = { channel: 'site', purpose: 'marketing', wording, place: location.href };
-        await shopTracking.track(agreed ? 'Consent Granted' : 'Consent Withdrawn', proof);
-        localStorage.setItem('shop_offers_' + user_id, agreed ? 'yes' : 'no');
+      await shopTracking.identify(user_id, { name, first_name: name, email: user_id + '@example.com' }, user_hash);
+      for (const box of boxes.filter((each) => each.checked !== said(each, user_id))) {
+        const wording = box.nextElementSibling.textContent;
+        const proof = { channel: box.name, purpose: 'marketing', wording, place: location.href };
+        await shopTracking.track(box.checked ? 'Consent Granted' : 'Consent Withdrawn', proof);
+        localStorage.setItem(`shop_offers_${box.name}_${user_id}`, box.checked ? 'yes' : 'no');
       }
       location.assign('./');
     } catch (problem) {

@@ -29,7 +29,7 @@
   window.rapport = window.rapport || []; // calls made before the library is there wait in the array
 
   if (sdk !== 'segment') {
-    load('/rapport.js', { 'data-write-key': writeKey });
+    load('/rapport.js', { 'data-write-key': writeKey, 'data-chat': 'button' });
     window.shopTracking = {
       track: (event, properties) => window.rapport.push(['track', event, properties]),
       identify: (userId, traits, userHash) => window.rapport.push(['identify', userId, traits, { userHash }]),
@@ -47,7 +47,7 @@
     window.analytics.page();
     resolve(); // not with the SDK: it is a promise itself, of something else
   }));
-  load('/rapport.js', { 'data-write-key': writeKey, 'data-track': 'off' });
+  load('/rapport.js', { 'data-write-key': writeKey, 'data-track': 'off', 'data-chat': 'desk' });
   let options;
   function known(userHash) { // the SDK has no place for it but each event's context
     options = { context: { userHash } };

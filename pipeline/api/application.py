@@ -33,7 +33,7 @@ from pipeline.api.reports import Reports
 from pipeline.api.said import Scribe
 from pipeline.api.shop import Shop
 from pipeline.api.site_stream import SiteStream
-from pipeline.api.tail import Tail
+from pipeline.api.tail import Followed, Tail
 from pipeline.backends import contract
 from pipeline.backends.contract import Appender, Reader, Unavailable
 from pipeline.codec import Codec
@@ -93,7 +93,7 @@ class Api:
         self._feed = Feed(
             options, self._questions, clock, lambda reader: {**log_counts(reader), **census(reader), **counts()}
         )
-        self._tail = Tail(open_reader, codec, TOPICS, self._on_effects)
+        self._tail = Tail(open_reader, codec, _topics(options), self._on_effects)
         self._loop: asyncio.AbstractEventLoop | None = None
         reports = Reports(appender, codec, clock, options.source)
         redemptions = Redemptions(self._questions, appender, codec, clock, options.source, options.answer_seconds)
@@ -194,18 +194,23 @@ class Api:
         self._begin()
         yield
 
-    def _on_effects(self, earlier: bool, effects: Sequence[Effect]) -> None:
+    def _on_effects(self, earlier: bool, effects: Sequence[Followed]) -> None:
         """From the tail's thread."""
         if self._loop is not None:
             tell(self._loop, self._publish, earlier, effects)
 
-    def _publish(self, earlier: bool, effects: Sequence[Effect]) -> None:
-        self._feed.note(effects)
+    def _publish(self, earlier: bool, followed: Sequence[Followed]) -> None:
+        self._feed.note(followed)
+        effects = [each for each in followed if isinstance(each, Effect)]
         if self._desk:
             self._desk.note([effect for effect in effects if isinstance(effect, ChatLine)])
         if not earlier:
             now = self._clock()
             self._hub.publish([item for effect in effects if (item := item_of(effect, now))], now)
+
+
+def _topics(options: ApiOptions) -> dict[str, int]:
+    return TOPICS | ({"events": 0} if options.follows_events else {})
 
 
 def _visitor_routes(

@@ -18,10 +18,10 @@ from pipeline.api.counting import Counts
 from pipeline.api.options import ApiOptions
 from pipeline.api.questions import Questions
 from pipeline.api.sse import RETRY, Ending, EventStream, event_text
+from pipeline.api.tail import Followed
 from pipeline.api.words import Entry, entry_of
 from pipeline.backends import contract as backend
 from pipeline.backends.contract import Reader, Unavailable
-from pipeline.core.effects import Effect
 from pipeline.tokens import BadToken, StreamToken, sign, verify
 
 CONSOLE = Path(__file__).parent / "console"
@@ -57,7 +57,7 @@ class Feed:
         self._open: set[Ending] = set()
         self._counted: tuple[int, Counts] = (0, {})
 
-    def note(self, effects: Iterable[Effect]) -> None:
+    def note(self, effects: Iterable[Followed]) -> None:
         """For the next look of every open feed; on the event loop."""
         for effect in effects:
             entry = entry_of(effect)

@@ -31,6 +31,9 @@ class ApiOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of the demo shop's pages; None: there is no shop."""
     shop_vendor: Path | None = None
     """Folder with a foreign SDK's browser build, served under `/shop/vendor/`; None: there is none."""
+    follows_events: bool = False
+    """The live feed also shows what people do with what reached them. It reads all events for that: for
+    demonstrations."""
     answer_seconds: float = 2.0
     """A redemption that is not decided by then is answered 503."""
     keep_alive_seconds: float = 15.0

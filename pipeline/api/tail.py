@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pipeline.backends.contract import LogRecord, Reader, Refused, Unavailable
 from pipeline.codec import Codec, Undecodable
 from pipeline.core.effects import Effect
+from pipeline.core.events import Clickstream, Customer
 
 log = logging.getLogger("rapport.api")
 
@@ -17,6 +18,8 @@ MAX_RECORDS = 1_000
 LOOK_AGAIN_SECONDS = 0.02
 RETRY_SECONDS = 1.0
 
+Followed = Effect | Clickstream | Customer
+"""What is handed on; events only where `events` is one of the topics."""
 Place = tuple[str, int]
 """Topic and partition."""
 
@@ -29,7 +32,7 @@ class Tail:
         open_reader: Callable[[], Reader],
         codec: Codec,
         topics: Mapping[str, int],
-        on_effects: Callable[[bool, list[Effect]], None],
+        on_effects: Callable[[bool, list[Followed]], None],
     ) -> None:
         """`topics`: of each partition so many records from before the start are told too."""
         self._open_reader = open_reader
@@ -98,14 +101,14 @@ class Tail:
             found = found or bool(records)
         return found
 
-    def _decoded(self, records: list[LogRecord]) -> list[Effect]:
-        effects: list[Effect] = []
+    def _decoded(self, records: list[LogRecord]) -> list[Followed]:
+        effects: list[Followed] = []
         for record in records:
             try:
                 effect = self._codec.decode(record.value)
             except Undecodable as problem:
                 log.warning("%s/%d@%d left out: %s", record.topic, record.partition, record.offset, problem)
                 continue
-            if isinstance(effect, Effect):
+            if isinstance(effect, Followed):
                 effects.append(effect)
         return effects

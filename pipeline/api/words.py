@@ -7,7 +7,10 @@ from typing import Any
 
 import msgspec
 
-from pipeline.core.effects import ChatPrompt, Decision, Effect, Message, Task, Voucher, VoucherRevoked
+from pipeline.api.tail import Followed
+from pipeline.core.effects import ChatPrompt, Decision, Message, Task, Voucher, VoucherRevoked
+from pipeline.core.events import Clickstream, ConsentChange, Customer
+from pipeline.core.identifiers import customer_key
 
 REASONS = {
     "already_issued": "it was already given for this occasion",
@@ -86,6 +89,12 @@ FACTS = {
     "question": "question {}",
     "answer": "answered {}",
 }
+HAPPENED = {
+    "Email Opened": "Opened the mail",
+    "Email Link Clicked": "Followed a link of the mail",
+    "Email Confirmed": "Confirmed that the mailbox is theirs",
+}
+"""Events that are shown: what somebody did with what reached them."""
 HIDDEN = frozenset({"again_at", "conversation", "cents", "agents", "not"})
 
 
@@ -93,7 +102,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the feed."""
 
     kind: str
-    """voucher, prompt, revoked, decision, message or task."""
+    """voucher, prompt, revoked, decision, message, task or event."""
     customer: str
     campaign: str
     outcome: str
@@ -104,8 +113,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Epoch ms."""
 
 
-def entry_of(effect: Effect) -> Entry | None:
-    """The effect as a line; None: nothing for the feed. A decision to act is shown by what was done."""
+def entry_of(effect: Followed) -> Entry | None:
+    """The effect or event as a line; None: nothing for the feed. A decision to act is shown by what was done."""
     match effect:
         case Voucher():
             return _entry(effect, "voucher", "TAKEN", _voucher(effect), effect.facts)
@@ -119,6 +128,12 @@ def entry_of(effect: Effect) -> Entry | None:
             return _entry(effect, "message", "TAKEN", f"Message {effect.template} by {effect.channel}", effect.facts)
         case Task():
             return _entry(effect, "task", "TAKEN", f"Task: {effect.kind}", effect.facts)
+        case Clickstream() if effect.event in HAPPENED:
+            return _event(
+                effect, effect.campaign_name, HAPPENED[effect.event], f"to {effect.url}" if effect.url else ""
+            )
+        case Customer() if effect.consents:
+            return _event(effect, "permission", ", ".join(map(_permission, effect.consents)), "")
     return None
 
 
@@ -163,6 +178,24 @@ def _entry(
         facts=facts_in_words(facts),
         at=effect.decided_at,
     )
+
+
+def _event(event: Clickstream | Customer, campaign: str, headline: str, facts: str) -> Entry:
+    return Entry(
+        kind="event",
+        customer=customer_key(event.user_id, event.anonymous_id),
+        campaign=campaign,
+        outcome="HAPPENED",
+        headline=headline,
+        reason="",
+        facts=facts,
+        at=event.received_at,
+    )
+
+
+def _permission(change: ConsentChange) -> str:
+    what = f"{change.channel} for {change.purpose}".replace("*", "anything")
+    return f"{'Permits' if change.granted else 'Takes back'} {what}"
 
 
 def _voucher(voucher: Voucher) -> str:

@@ -61,7 +61,9 @@ class WhenInterested(Part, frozen=True, kw_only=True, tag_field="kind", tag="int
 class WhenCartAbandoned(Part, frozen=True, kw_only=True, tag_field="kind", tag="cart_abandoned"):
     """Something is in the cart, and nothing was heard from the customer for so long: once for each cart."""
 
-    hours: Positive = 4
+    hours: NotNegative = 4
+    minutes: NotNegative = 0
+    """On top of the hours."""
 
 
 class WhenScheduled(Part, frozen=True, kw_only=True, tag_field="kind", tag="scheduled"):

@@ -134,6 +134,14 @@ def test_a_cart_left_alone_is_abandoned_once_and_again_only_as_another_cart():
     assert stepped(again, TimerDue(NOON + 13 * HOUR), NOON + 13 * HOUR, when)[1] == [f"cart-{NOON}"]
 
 
+def test_half_an_hour_may_be_long_enough_for_a_cart():
+    when, due = WhenCartAbandoned(hours=0, minutes=30), NOON + HOUR // 2
+    full = visitor(cart="tea:p1", at=NOON)
+    full = but(full, activity=but(full.activity, last_seen=NOON))
+    armed, _ = stepped(full, click("Product Added", NOON), NOON, when)
+    assert (occasions.due(armed), stepped(armed, TimerDue(due), due, when)[1]) == (due, [f"cart-{NOON}"])
+
+
 def test_a_cart_that_was_bought_or_emptied_or_whose_owner_chats_is_not_abandoned():
     when, due = WhenCartAbandoned(hours=4), NOON + 4 * HOUR
     waiting = buyer(occasions=Occasions(due={"news": due, "other": 7}))

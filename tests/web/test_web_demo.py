@@ -1,15 +1,21 @@
-"""The shop of the real `rapport demo` in a real browser: what a visitor does is answered in the page."""
+"""The real `rapport demo` in a real browser: a visitor is answered in the page, by mail and from the desk."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from cli.home import RAPPORT, Role, ask, until
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import TimeoutError as TooLateError
 
 from web.stand_in import SEGMENT_BROWSER
 
@@ -34,6 +40,9 @@ def demo() -> Iterator[Demo]:
         yield running
         assert running.end() == 0
         assert "Traceback" not in running.said()
+        told = dict(re.findall(r"│ ([\w -]+?) +│ ([\d,]+) +│", running.said()))
+        figures = ("mails sent", "mails opened", "links followed", "prompts answered", "chats answered at the desk")
+        assert {name: bool(int(told[name].replace(",", ""))) for name in figures} == dict.fromkeys(figures, True)
         assert "event-to-trigger p50" in running.said()
 
 
@@ -59,6 +68,10 @@ def visitor(request: pytest.FixtureRequest, context: BrowserContext, page: Page,
     return page
 
 
+def feed_address(demo: Demo) -> str:
+    return next(line.split()[-1] for line in demo.said().splitlines() if "live feed" in line)
+
+
 def stream_opened(page: Page) -> Any:
     return page.expect_response(lambda answer: "/v1/stream?" in answer.url and answer.status == 200)
 
@@ -69,10 +82,11 @@ def look_at(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
 
 
-def log_in(page: Page, shop_url: str, name: str, *, offers: bool) -> None:
+def log_in(page: Page, shop_url: str, name: str, *, offers: bool = False, mails: bool = False) -> None:
     page.goto(f"{shop_url}login.html")
     page.get_by_label(name).check()
     page.get_by_label("Show me vouchers").set_checked(offers)
+    page.get_by_label("Send me news").set_checked(mails)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(shop_url)
 
@@ -143,9 +157,117 @@ def test_a_voucher_waits_for_who_comes_back(page: Page, shop_url: str) -> None:
     expect(page.get_by_role("alert")).to_contain_text("This voucher can't be used")
 
 
+class Feed:
+    """All that the live feed tells from now on; its page shows the latest only."""
+
+    def __init__(self, address: str) -> None:
+        self._entries: list[dict[str, Any]] = []
+        self._stream = httpx.stream("GET", address.replace("/feed?", "/feed/events?"), timeout=None)
+        self._answer = self._stream.__enter__()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        name = ""
+        with contextlib.suppress(httpx.HTTPError, httpx.StreamError):
+            for line in self._answer.iter_lines():
+                field, _, value = line.partition(": ")
+                name = value if field == "event" else name
+                if (field, name) == ("data", "entries"):
+                    self._entries += json.loads(value)
+
+    def told(self, user_id: str, headline: str) -> bool:
+        said = (f"u:{user_id}", headline)
+        return any((each["customer"], each["headline"]) == said for each in self._entries)
+
+
+@pytest.fixture
+def feed(demo: Demo) -> Feed:
+    """Ends with the demo."""
+    return Feed(feed_address(demo))
+
+
+class Mailbox:
+    """The mailbox's page, beside the shop's."""
+
+    def __init__(self, demo: Demo, context: BrowserContext) -> None:
+        self.page = context.new_page()
+        self.page.goto(f"{demo.url}/mailbox")
+        self.mail = self.page.frame_locator("#html")
+
+    def open(self, subject: str, to: str) -> None:
+        """Wait for it and read it."""
+        listed = self.page.get_by_role("button", name=subject).filter(has_text=f"{to}@example.com")
+        listed.first.click()
+        expect(self.page.locator("#subject")).to_contain_text(subject)
+
+    def follow(self, link: str) -> Page:
+        """A link of the mail opens a page of its own. A click on a frame that has not been painted yet is none."""
+        return until(lambda: self._followed(link))
+
+    def _followed(self, link: str) -> Page | None:
+        try:
+            with self.page.context.expect_page(timeout=10_000) as opened:
+                self.mail.get_by_role("link", name=link).click()
+        except TooLateError:
+            return None
+        return opened.value
+
+
+@pytest.fixture
+def mailbox(demo: Demo, context: BrowserContext) -> Mailbox:
+    return Mailbox(demo, context)
+
+
+def test_who_has_not_been_here_for_a_while_finds_a_mail_in_the_mailbox(mailbox: Mailbox, shop_url: str) -> None:
+    mailbox.open("We have missed you", "ben")
+    expect(mailbox.mail.get_by_text("15 % off")).to_be_visible()
+    assert mailbox.follow("To the shop").url == shop_url
+
+
+def test_mail_is_asked_for_confirmed_comes_and_is_left_with_one_click(
+    feed: Feed, mailbox: Mailbox, page: Page, shop_url: str
+) -> None:
+    log_in(page, shop_url, "Chloe", mails=True)
+    mailbox.open("Please confirm", "chloe")
+    expect(mailbox.page.get_by_role("button", name="Welcome, Chloe")).to_have_count(
+        0
+    )  # anybody could have asked for it
+    confirming = mailbox.follow("Yes, send me news")
+    confirming.get_by_role("button", name="Yes, send me").click()
+    expect(confirming.get_by_role("heading")).to_contain_text("it is confirmed")
+    mailbox.open("Welcome, Chloe", "chloe")
+    assert mailbox.follow("Look around").url == shop_url
+    until(lambda: feed.told("chloe", "Opened the mail") and feed.told("chloe", "Followed a link of the mail"))
+    mailbox.page.get_by_role("button", name="Unsubscribe").click()
+    expect(mailbox.page.get_by_text("Unsubscribed with one click.")).to_be_visible()
+    until(lambda: feed.told("chloe", "Takes back email for marketing"))
+
+
+def test_who_is_asked_is_answered_from_the_desk(demo: Demo, browser: Browser, page: Page, shop_url: str) -> None:
+    [log_in_name, password] = re.findall(r"log in as (\w+), password (\w+)", demo.said())[0]
+    kim = browser.new_context().new_page()
+    kim.goto(f"{demo.url}/desk")
+    kim.get_by_label("Name").fill(log_in_name)
+    kim.get_by_label("Password").fill(password)
+    kim.keyboard.press("Enter")
+    kim.get_by_label("Available").check()
+    page.goto(shop_url)
+    for name in COFFEES[:3]:
+        look_at(page, name)
+    page.get_by_role("dialog", name="Do you need help choosing?").get_by_role("button", name="Chat").click()
+    words = page.get_by_role("dialog").get_by_label("Your message")
+    words.fill("Which one is the mildest?")
+    words.press("Enter")
+    kim.get_by_role("navigation").get_by_text("Which one is the mildest?").click()
+    kim.get_by_label("Your message").fill("The Morning Blend.")
+    kim.keyboard.press("Enter")
+    expect(page.get_by_role("log", name="Chat")).to_contain_text("The Morning Blend.")
+    kim.context.close()
+
+
 def test_the_live_feed_shows_decisions_as_they_are_taken(demo: Demo, page: Page) -> None:
-    [feed] = [line.split()[-1] for line in demo.said().splitlines() if "live feed" in line]
-    page.goto(feed)
+    page.goto(feed_address(demo))
     entries = page.get_by_role("list", name="What was decided").get_by_role("listitem")
     until(lambda: entries.count() > 3)
     vouchers = page.locator("[data-count=vouchers]")

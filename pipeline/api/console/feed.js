@@ -8,6 +8,7 @@
   const numbers = new Intl.NumberFormat('en-GB');
   const NAMES = {
     voucher: 'Voucher', prompt: 'Chat prompt', decision: 'Decision', revoked: 'Taken back', message: 'Message', task: 'Task',
+    event: 'Customer',
   };
   let kind = '';
   let paused = false;

@@ -41,6 +41,7 @@ from pipeline.core.when import (
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
+MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 MOST_APART_MS = 48 * HOUR_MS
 """No two clocks of the world show the same further apart than this."""
@@ -179,18 +180,24 @@ def _with_carts(profile: "Profile", own: Occasions, now: int, rules: Rules) -> O
 def _carts(profile: "Profile", now: int, rules: Rules) -> Iterator[tuple[str, int]]:
     if profile.activity.cart:
         for campaign, when in rules.waiting_for(WhenCartAbandoned):
-            at = profile.activity.last_seen + when.hours * HOUR_MS
+            at = profile.activity.last_seen + _silence_ms(when)
             if at > now:
                 yield campaign.name, at
+
+
+def _silence_ms(when: WhenCartAbandoned) -> int:
+    return when.hours * HOUR_MS + when.minutes * MINUTE_MS
 
 
 def _fired(profile: "Profile", now: int, rules: Rules) -> Iterator[Candidate]:
     moments = profile.occasions.due
     for campaign, cart in rules.waiting_for(WhenCartAbandoned):
-        silent = profile.activity.last_seen + cart.hours * HOUR_MS <= now
+        silent = profile.activity.last_seen + _silence_ms(cart) <= now
         if 0 < moments.get(campaign.name, 0) <= now and profile.activity.cart and silent:
             products = len(profile.activity.cart)
             facts: dict[str, Fact] = {"hours": cart.hours, "products": products}
+            if cart.minutes:
+                facts["minutes"] = cart.minutes
             yield _candidate(campaign, profile.activity.cart_occasion(), "cart abandoned", facts)
     for campaign, scheduled in rules.waiting_for(WhenScheduled):
         if 0 < moments.get(campaign.name, 0) <= now:

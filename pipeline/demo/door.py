@@ -1,0 +1,49 @@
+"""How those who stand in for real people speak to the demonstration: by HTTP, at its address, as anybody would."""
+
+import base64
+import threading
+from typing import Any
+
+from urllib3 import BaseHTTPResponse, PoolManager
+from urllib3.exceptions import HTTPError
+
+TIMEOUT_SECONDS = 10.0
+
+
+class EndedError(Exception):
+    """The demonstration is over."""
+
+
+class Door:
+    """One connection. Raises EndedError once `stop` is set, also where the server went away in the middle."""
+
+    def __init__(self, address: str, stop: threading.Event) -> None:
+        """`address`: http://host:port."""
+        self._address = address
+        self._stop = stop
+        self._pool = PoolManager(timeout=TIMEOUT_SECONDS, retries=False)
+
+    def ask(self, method: str, path: str, **given: Any) -> BaseHTTPResponse:
+        """One request (`json`, `body`, `headers`, … as urllib3 takes them). Raises EndedError, HTTPError."""
+        if self._stop.is_set():
+            raise EndedError
+        try:
+            return self._pool.request(method, self._address + path, redirect=False, **given)
+        except HTTPError as problem:
+            if self._stop.is_set():
+                raise EndedError from problem
+            raise
+
+    def wait(self, seconds: float) -> None:
+        """Raises EndedError."""
+        if self._stop.wait(seconds):
+            raise EndedError
+
+    def close(self) -> None:
+        """Hang up."""
+        self._pool.clear()
+
+
+def with_key(key: str) -> dict[str, str]:
+    """The headers of a request under this key."""
+    return {"Authorization": "Basic " + base64.b64encode(f"{key}:".encode()).decode()}
