@@ -46,6 +46,7 @@ INTERNALS: tuple[type, ...] = (
     events.BudgetSettled,
     catalogue.BoughtTogether,
     catalogue.ProductRanked,
+    catalogue.ProductChanged,
     events.EffectDelivered,
     events.ErasureRequested,
     loyalty_events.PointsConversionRequested,

@@ -26,6 +26,7 @@ from pipeline.api.options import ApiOptions
 from pipeline.api.personalizing import Personalization, SiteInForce
 from pipeline.api.persons import Persons
 from pipeline.api.points import Points
+from pipeline.api.products import Products
 from pipeline.api.questions import Questions, tell
 from pipeline.api.records import Records
 from pipeline.api.redeeming import Redemptions
@@ -48,21 +49,12 @@ STANDS_SECONDS = 10.0
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 OWN_PATHS = frozenset(
-    {
-        "/v1/email/events",
-        "/v1/personalize",
-        "/v1/stream",
-        "/feed",
-        "/desk",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/shop",
-    }
+    {"/v1/email/events", "/v1/stream", "/feed", "/desk", "/healthz", "/readyz", "/metrics", "/shop"}
+    | {"/v1/catalogue", "/v1/personalize", "/v1/recommendations"}
 )
 NAMED = (
-    "/v1/customers", "/v1/email/events", "/v1/personalize", "/v1/stream", "/u", "/c", "/o", "/l", "/feed", "/desk",
-    "/shop", "/healthz", "/readyz", "/metrics",
+    "/v1/catalogue", "/v1/customers", "/v1/email/events", "/v1/personalize", "/v1/recommendations", "/v1/stream",
+    "/u", "/c", "/o", "/l", "/feed", "/desk", "/shop", "/healthz", "/readyz", "/metrics",
 )  # fmt: skip
 OWN_PREFIXES = (*PATHS, "/v1/customers/", "/v1/vouchers/", "/feed/", "/desk/", "/shop/")
 
@@ -102,7 +94,6 @@ class Api:
         persons = Persons(
             access, self._questions, open_reader, appender, codec, clock, options.source, options.answer_seconds
         )
-        site_stream = SiteStream(options, self._hub, self._questions, reports, clock)
         shop = Shop(options, redemptions, appender, codec, clock) if options.shop else None
         self._desk = _desk_of(options, self._questions, appender, codec, clock)
         self._app = Starlette(
@@ -110,12 +101,13 @@ class Api:
                 Route("/v1/customers/{id:path}/export", persons.export),
                 Route("/v1/customers/{id:path}/decisions", records.decisions),
                 *Points(access, self._questions, appender, codec, clock, options).routes(),
+                *Products(access, self._questions, appender, codec, clock, options.source).routes(),
                 Route("/v1/customers/{id:path}", records.customer),
                 Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
                 Route("/v1/vouchers/{code}", records.voucher),
                 Route("/v1/vouchers/{code}/redeem", records.redeem, methods=["POST"]),
                 *_visitor_routes(options, access, self._questions, appender, codec, clock),
-                Route("/v1/stream", self._standing(site_stream)),
+                Route("/v1/stream", self._standing(SiteStream(options, self._hub, self._questions, reports, clock))),
                 Route("/feed", self._standing(self._feed.page)),
                 Route("/feed/events", self._standing(self._feed.events)),
                 Route("/feed/{name}", self._feed.file),

@@ -18,8 +18,9 @@ from pipeline.api.openapi_tracking import tracking_paths
 from pipeline.api.orders import RedeemOrder
 from pipeline.api.personalizing import Asked
 from pipeline.api.points import Converted, ConvertPoints
+from pipeline.api.products import CatalogueChange
 from pipeline.api.redeeming import Redeemed
-from pipeline.api.specimens import AT, CUSTOMER, PROMPT, VOUCHER
+from pipeline.api.specimens import AT, CUSTOMER, PROMPT, RECOMMENDED, VOUCHER
 from pipeline.api.statement import invitations, statement
 from pipeline.api.view import customer_view, voucher_view
 
@@ -47,9 +48,9 @@ def openapi() -> Json:
 
 
 def _document() -> Json:
-    (redeem_order, redeemed, mail_reports, convert, converted, asked), components = msgspec.json.schema_components(
-        [RedeemOrder, Redeemed, MailReports, ConvertPoints, Converted, Asked],
-        ref_template="#/components/schemas/{name}",
+    bodies = [RedeemOrder, Redeemed, MailReports, ConvertPoints, Converted, Asked, CatalogueChange]
+    (redeem_order, redeemed, mail_reports, convert, converted, asked, catalogue), components = (
+        msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     )
     error = {
         "type": "object",
@@ -82,6 +83,8 @@ def _document() -> Json:
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
             "/v1/email/events": {"post": _mail_reports(mail_reports)},
             "/v1/personalize": {"post": _personalize(asked)},
+            "/v1/catalogue": {"post": _catalogue(catalogue)},
+            "/v1/recommendations": {"get": _recommendations()},
             "/v1/stream": {"get": _stream()},
             "/feed": {"get": _feed("The live feed's page.", "text/html")},
             "/feed/events": {
@@ -255,6 +258,36 @@ def _personalize(asked: Json) -> Json:
         "responses": {
             "200": _shown("A slot without a module is null.", {"slots": {"home-hero": shown | {"why": why}}}),
             **_refused("401", "413", "503"),
+        },
+    }
+
+
+def _catalogue(change: Json) -> Json:
+    return {
+        "operationId": "changeCatalogue",
+        "summary": "What the shop sells: names, prices, stock. What is left out of a product stays as it was.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": change}}},
+        "responses": {
+            "200": _shown("All of it is on the log.", {"accepted": 1}),
+            **_refused("401", "403", "413", "503"),
+        },
+    }
+
+
+def _recommendations() -> Json:
+    asked = {
+        "user": f"{_ID} Never what they own or have in the cart.",
+        "product": "What goes with this product; without it, with what the customer has to do with.",
+        "limit": "How many, 1 to 20; without it 5.",
+    }
+    return {
+        "operationId": "getRecommendations",
+        "summary": "What is bought together with a product, or with what a customer has in the cart, looked at or"
+        " bought; then what sells best. Never what is out of stock.",
+        "parameters": [{**_parameter(name, words, "query"), "required": False} for name, words in asked.items()],
+        "responses": {
+            "200": _shown("The best first.", {"recommendations": [RECOMMENDED]}),
+            **_refused("401", "403", "404", "503"),
         },
     }
 

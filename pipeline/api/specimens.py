@@ -16,6 +16,7 @@ from pipeline.core.customer.transcript import Line
 from pipeline.core.customer.vouchers import Held, Vouchers
 from pipeline.core.effects import ChatPrompt
 from pipeline.core.voucher import VoucherState
+from pipeline.recommending import Recommendation
 
 AT = 1_795_000_000_000
 DAY_MS = 86_400_000
@@ -124,4 +125,17 @@ CUSTOMER = Profile(
         told_tier="silver",
     ),
     referral=Referral("7XKQ0R5ZB3M2W8YD", 2, 1),
+)
+
+RECOMMENDED = Recommendation(
+    product_id="tea-04",
+    name="Rooibos Orange",
+    category="tea",
+    price_cents=690,
+    currency="EUR",
+    url="https://shop.example/tea-04",
+    image_url="",
+    score=0.31,
+    reason="bought_together",
+    because="tea-01",
 )

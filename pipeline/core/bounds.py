@@ -4,7 +4,7 @@ The collector and the relay refuse far earlier; this is for who writes to the lo
 set aside by the worker as a dead letter, before anything was stepped.
 """
 
-from pipeline.core.catalogue import BoughtTogether, ProductRanked
+from pipeline.core.catalogue import BoughtTogether, ProductChanged, ProductRanked
 from pipeline.core.events import (
     BudgetRequested,
     BudgetSettled,
@@ -46,6 +46,8 @@ def fault(event: Event) -> str:
         return f"cents is {event.cents}: expected 0 to {MAX_CENTS}"
     if isinstance(event, BoughtTogether) and event.change not in (-1, 1):
         return f"change is {event.change}: expected 1 or -1"
+    if isinstance(event, ProductChanged) and not (event.price_cents <= MAX_CENTS and event.stock <= MAX_QUANTITY):
+        return f"price_cents is {event.price_cents}, stock is {event.stock}: at most {MAX_CENTS} and {MAX_QUANTITY}"
     if isinstance(event, ProductRanked) and not 0 <= event.orders <= MAX_QUANTITY:
         return f"orders is {event.orders}: expected 0 to {MAX_QUANTITY}"
     if isinstance(event, ErasureRequested) or (isinstance(event, RecordErased) and event.tombstone):

@@ -35,4 +35,21 @@ class ProductRanked(msgspec.Struct, frozen=True, kw_only=True):
     received_at: int
 
 
-OfProducts = BoughtTogether | ProductRanked
+class ProductChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """To a product, from the shop: what it is and costs now, and how many there are. What is left out stays."""
+
+    product_id: str
+    name: str = ""
+    category: str = ""
+    price_cents: int = -1
+    """-1: as it was."""
+    currency: str = ""
+    stock: int = -1
+    """Pieces; 0: there is none; -1: as it was, or nobody counts them."""
+    url: str = ""
+    image_url: str = ""
+    source: str = ""
+    received_at: int
+
+
+OfProducts = BoughtTogether | ProductRanked | ProductChanged

@@ -10,6 +10,7 @@ Laws of time (DESIGN: time is data):
 
 import msgspec
 
+from pipeline.core.catalogue import ProductChanged
 from pipeline.core.events import (
     CampaignsChanged,
     Changed,
@@ -55,6 +56,7 @@ STAMPED = (
     Continue,
     ErasureRequested,
     RecordErased,
+    ProductChanged,
 )
 """Records whose `received_at` a role stamped by its own clock: only these move the partition's."""
 _IS_STAMPED = frozenset(STAMPED)

@@ -1,8 +1,8 @@
 """A product: a subject of its own, `p:ID`, that knows in how many orders it stands and beside what. Bounded.
 
 `step(key, state, event, now, rules) -> (state, outputs)`. It learns of orders from the customers that placed them,
-once for each (`pipeline.core.customer.baskets`), so that a count here equals one over all baskets that stand. Which
-product is shown to whom is for `pipeline.recommending`.
+once for each (`pipeline.core.customer.baskets`), so that a count here equals one over all baskets that stand. What it
+is and costs it learns from the shop. Which product is shown to whom is for `pipeline.recommending`.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.core.catalogue import BoughtTogether, ProductRanked
+from pipeline.core.catalogue import BoughtTogether, ProductChanged, ProductRanked
 from pipeline.core.effects import Output, Send
 from pipeline.core.events import Stimulus
 from pipeline.core.identifiers import category_key
@@ -38,19 +38,45 @@ class ProductState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """In how many of them each other product stands beside it."""
     ranked: int = 0
     """`orders` as its category knows it."""
+    is_listed: bool = False
+    """Whether the shop has said what it is: then its category is what the shop says, and not what orders say."""
+    name: str = ""
+    price_cents: int = -1
+    """-1: not known."""
+    currency: str = ""
+    stock: int = -1
+    """Pieces, as the shop said last; -1: nobody counts them."""
+    url: str = ""
+    image_url: str = ""
 
 
 def step(
     key: str, state: ProductState | None, event: Stimulus, now: int, _rules: Rules
 ) -> tuple[ProductState | None, Sequence[Output]]:
     """The product after `event` at `now`, epoch ms; None: nothing is known of it."""
-    if not isinstance(event, BoughtTogether):
+    if not isinstance(event, BoughtTogether | ProductChanged):
         return state, _NOTHING
     state = state or ProductState(key, now)
     require(now >= state.now, "time never goes back: now is the later of the record's and the product's")
+    if isinstance(event, ProductChanged):
+        return _ranked(_changed(replace(state, now=now), event), event.category or state.category)
     partners = _with_partners(state.partners, event) if event.others else state.partners
     orders = max(state.orders + event.change, 0) if event.counts else state.orders
-    return _ranked(replace(state, now=now, partners=partners, orders=orders), event.category or state.category)
+    category = state.category if state.is_listed else event.category or state.category
+    return _ranked(replace(state, now=now, partners=partners, orders=orders), category)
+
+
+def _changed(state: ProductState, event: ProductChanged) -> ProductState:
+    return replace(
+        state,
+        is_listed=True,
+        name=event.name or state.name,
+        price_cents=state.price_cents if event.price_cents < 0 else event.price_cents,
+        currency=event.currency or state.currency,
+        stock=state.stock if event.stock < 0 else event.stock,
+        url=event.url or state.url,
+        image_url=event.image_url or state.image_url,
+    )
 
 
 def _with_partners(partners: dict[str, int], event: BoughtTogether) -> dict[str, int]:

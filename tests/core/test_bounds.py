@@ -4,7 +4,7 @@ import pytest
 
 from core.making import T0, but, click, order, said
 from pipeline.core.bounds import LATEST_MS, MAX_CENTS, MAX_QUANTITY, fault
-from pipeline.core.catalogue import BoughtTogether, ProductRanked
+from pipeline.core.catalogue import BoughtTogether, ProductChanged, ProductRanked
 from pipeline.core.events import (
     BudgetRequested,
     BudgetSettled,
@@ -28,6 +28,7 @@ ASKED = BudgetRequested(id="i", campaign="c", customer="u:ann", cents=5, receive
 SETTLED = BudgetSettled(id="i", campaign="c", outcome="SPENT", cents=5, received_at=T0)
 BOUGHT = BoughtTogether(product_id="p", change=-1, counts=True, received_at=T0)
 RANKED = ProductRanked(product_id="p", orders=MAX_QUANTITY, received_at=T0)
+CHANGED = ProductChanged(product_id="p", price_cents=MAX_CENTS, stock=MAX_QUANTITY, received_at=T0)
 LINE = Product(product_id="p", price_cents=MAX_CENTS, quantity=MAX_QUANTITY)
 
 
@@ -46,6 +47,7 @@ LINE = Product(product_id="p", price_cents=MAX_CENTS, quantity=MAX_QUANTITY)
         SETTLED,
         BOUGHT,
         RANKED,
+        CHANGED,
     ],
 )
 def test_what_anybody_could_mean_is_stepped(event: Event) -> None:
@@ -73,6 +75,8 @@ def test_what_anybody_could_mean_is_stepped(event: Event) -> None:
         (but(SETTLED, cents=MAX_CENTS + 1), "cents"),
         (but(BOUGHT, change=2), "change"),
         (but(RANKED, orders=-1), "orders"),
+        (but(CHANGED, price_cents=MAX_CENTS + 1), "price_cents"),
+        (but(CHANGED, stock=2**62), "price_cents"),
     ],
 )
 def test_what_is_beyond_all_bounds_is_named(event: Event, found: str) -> None:

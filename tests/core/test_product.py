@@ -1,6 +1,7 @@
 """A product counts the orders it is in and what stands beside it, and tells its category when that matters."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.making import T0
 from pipeline.core import subjects
-from pipeline.core.catalogue import BoughtTogether, Companion, ProductRanked
+from pipeline.core.catalogue import BoughtTogether, Companion, ProductChanged, ProductRanked
 from pipeline.core.category import MAX_SELLERS, CategoryState
 from pipeline.core.effects import Send
 from pipeline.core.events import TimerDue
@@ -24,7 +25,13 @@ def bought(*others: str, change: int = 1, counts: bool = True, category: str = "
     )  # fmt: skip
 
 
-def stepped(*events: BoughtTogether, state: ProductState | None = None) -> tuple[ProductState, list[str]]:
+def changed(**said: Any) -> ProductChanged:
+    return ProductChanged(product_id="p", received_at=T0, **said)
+
+
+def stepped(
+    *events: BoughtTogether | ProductChanged, state: ProductState | None = None
+) -> tuple[ProductState, list[str]]:
     """The product after these, and what it told which category: `tea 3`."""
     told = []
     for event in events:
@@ -78,6 +85,23 @@ def test_it_tells_when_it_is_bought_no_more_and_when_it_changes_its_category() -
     assert told == ["1", "2", "tea 2", "tea 0", "3", "coffee 3"]
     _, told = stepped(bought(category="tea"), bought(change=-1), bought(change=-1, category="coffee"))
     assert told == ["1", "tea 1", "0", "tea 0"]
+
+
+def test_the_shop_says_what_it_is_and_what_is_left_out_stays() -> None:
+    state, _ = stepped(
+        changed(name="Assam", category="tea", price_cents=740, currency="EUR", stock=3, url="https://s")
+    )
+    assert (state.name, state.category, state.price_cents, state.stock) == ("Assam", "tea", 740, 3)
+    later, _ = stepped(changed(stock=0, image_url="https://i"), state=state)
+    assert (later.name, later.price_cents, later.stock, later.url) == ("Assam", 740, 0, "https://s")
+    free, _ = stepped(changed(price_cents=0), state=later)
+    assert (free.price_cents, free.stock, free.image_url) == (0, 0, "https://i")
+
+
+def test_its_category_is_what_the_shop_says_and_not_what_orders_say() -> None:
+    state, told = stepped(bought(category="drinks"), changed(category="tea"), bought(category="drinks"))
+    assert told == ["1", "drinks 1", "drinks 0", "1", "tea 1", "2", "tea 2"]
+    assert state.category == "tea"
 
 
 @given(st.lists(st.integers(0, MAX_PARTNERS * 2).map(lambda n: min(n, n * n // MAX_PARTNERS)), max_size=2_000))
