@@ -153,6 +153,7 @@ function thanksPage() {
     find('thanks').append(element('p', {}, 'There is no order to show.'));
     return;
   }
+  window.rapport.push(['form', 'order']); // how was it? Nobody is asked twice about one order
   const amounts = [['Total', order.total]];
   if (order.discount) amounts.unshift(['Voucher ' + order.coupon, -order.discount]);
   find('thanks').append(element('p', {}, 'We have your order ', element('strong', {}, order.order_id), '.'),
@@ -207,6 +208,18 @@ function loginPage() {
   });
 }
 
+/** What the visitor allows and wants to hear: forms of rapport.js, on every page. */
+function ownChoices() {
+  const opens = (words, form) => {
+    const button = element('button', { type: 'button', class: 'plain' }, words);
+    button.addEventListener('click', () => window.rapport.push(['form', form]));
+    return button;
+  };
+  document.querySelector('footer').append(
+    element('p', {}, opens('What we may do', 'consent'), ' ', opens('What you would like to hear', 'preferences')),
+  );
+}
+
 const PAGES = {
   list: listPage, product: productPage, cart: cartPage, checkout: checkoutPage, thanks: thanksPage, login: loginPage,
 };
@@ -216,4 +229,5 @@ if (user) {
   find('account').textContent = user.name;
   shopTracking.known(user.user_hash);
 }
+ownChoices();
 PAGES[document.body.dataset.page](new URLSearchParams(location.search));

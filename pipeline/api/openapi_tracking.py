@@ -103,6 +103,9 @@ def tracking_paths(refused: Json) -> Json:
         "/v1/batch": {"post": batch},
         "/v1/stream/token": {"post": token},
         "/rapport.js": {"get": _LIBRARY},
+        "/rapport-forms.js": {
+            "get": _LIBRARY | {"operationId": "getForms", "summary": "What the library loads for slots and forms."}
+        },
     }
 
 

@@ -8,6 +8,8 @@
  * SDK's ids), data-consent="wait" (stores, sends and opens nothing until rapport.consent({...: true})).
  * data-chat="desk" (a chat with the shop's desk: after a prompt, or by rapport.chat()), data-chat="button" (the same,
  * and a button that begins one).
+ * A slot <div data-rapport-slot="NAME"> is filled in; rapport.form('consent' | 'preferences' | QUESTIONNAIRE) opens a form:
+ * both come with a second file, rapport-forms.js, which is loaded when a page has one.
  * Before it has loaded: window.rapport = window.rapport || []; rapport.push(['track', 'Cart Viewed', {...}]).
  *
  * Laws: nothing is kept that the collector has answered for, nothing is forgotten that it has not; a retry
@@ -372,7 +374,7 @@
       if (mine !== turn || source.readyState !== 2) return; // the browser reconnects by itself
       reopenLater(null); // a page that is being left gets here too: its timer never fires, its token stays
     };
-    ['prompt', 'voucher', 'revoked', 'chat'].forEach((name) => source.addEventListener(name, (message) => {
+    ['prompt', 'voucher', 'revoked', 'module', 'chat'].forEach((name) => source.addEventListener(name, (message) => {
       if (mine !== turn) return;
       if (message.lastEventId) write('last_event', { whose, id: message.lastEventId });
       try {
@@ -426,14 +428,14 @@
     } else if (call(name, detail)) { // a handler that returns false shows it itself
       if (name === 'prompt') {
         showPrompt(detail);
-      } else {
+      } else if (name === 'voucher') {
         write('vouchers', openVouchers().concat(detail).slice(-5));
         showVoucher();
       }
     }
   }
-  function tell(what, properties) {
-    const event = 'Live Chat ' + what;
+  const tell = (what, properties) => report('Live Chat ' + what, properties);
+  function report(event, properties) {
     const sdk = window.analytics || window.rudderanalytics;
     if (tracks) enqueue('track', { event, properties });
     else if (sdk && sdk.track) sdk.track(event, properties);
@@ -703,6 +705,18 @@
   // ---- the library as the page sees it
 
   let ready;
+  let forms;
+  function form(...asked) {
+    forms = forms || new Promise((resolve) => {
+      rapport.extend = (make) => resolve(make({
+        element, button, stage, identity, read, write, report, consent, streamHost, writeKey, warn, allowed: () => allowed,
+      }));
+      const more = element('script', { src: host + '/rapport-forms.js' });
+      more.nonce = script.nonce;
+      document.head.append(more);
+    });
+    return forms.then((open) => open(...asked));
+  }
   // Until the visitor was asked a call waits in memory, bounded; after a refusal it is dropped.
   const guarded = (fn) => (...args) => {
     if (allowed) fn(...args);
@@ -745,6 +759,7 @@
     consent,
     identity,
     chat: guarded(openChat),
+    form,
     on: (name, fn) => {
       (handlers[name] = handlers[name] || []).push(fn);
     },
@@ -764,6 +779,7 @@
     showVoucher(); // one that was not closed stays over page changes
     showTalk();
     claimStream();
+    if (document.querySelector('[data-rapport-slot]')) form();
     if (!tracks) setInterval(watchIdentity, 1000);
   }
   window.rapport = rapport;

@@ -118,8 +118,9 @@ def test_our_own_library(tmp_path: Path) -> None:
     assert door.ask("GET", "/rapport.js", headers={"if-none-match": '"older"'}).status == 200
 
 
-def test_the_library_is_the_one_of_the_package() -> None:
+def test_the_library_is_the_one_of_the_package_and_so_is_what_it_loads() -> None:
     assert b"rapport" in Door().ask("GET", "/rapport.js").body
+    assert b"rapport.extend" in Door().ask("GET", "/rapport-forms.js").body
 
 
 TOKENS: list[tuple[str, dict[str, Any], StreamToken]] = [

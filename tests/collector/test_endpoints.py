@@ -178,7 +178,7 @@ def test_other_paths_and_methods(method: str, path: str, status: int, code: str)
 
 def test_it_says_which_paths_it_handles() -> None:
     ours = [*SINGLES.values(), *LETTERS.values(), *BATCHES, "/v1/m", "/v1/stream/token", "/rapport.js",
-            "/sourceConfig", "/sourceConfig/", "/v1/projects/k/settings"]  # fmt: skip
+            "/rapport-forms.js", "/sourceConfig", "/sourceConfig/", "/v1/projects/k/settings"]  # fmt: skip
     assert [path for path in ours if not Door().app.handles(path)] == []
     assert [path for path in ("/", "/v1/stream", "/v1/customers/u") if Door().app.handles(path)] == []
 

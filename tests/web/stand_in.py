@@ -33,6 +33,7 @@ from web.serving import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "pipeline" / "web" / "rapport.js"
+FORMS = LIBRARY.with_name("rapport-forms.js")
 SHOP = ROOT / "examples" / "shop"
 MODULES = ROOT / "tests" / "sdks" / "node_modules"
 SEGMENT_BROWSER = MODULES / "@segment" / "analytics-next" / "dist" / "umd"
@@ -118,6 +119,10 @@ class StandIn:
         self.next_answers: list[Answer] = []
         self.next_token_answers: list[Answer] = []
         self.ended_tokens: set[str] = set()
+        self.asked: list[dict[str, Any]] = []
+        self.shown: dict[str, dict[str, Any]] = {}
+        self.questionnaire: dict[str, Any] | None = None
+        self.preferences: dict[str, Any] | None = None
         self._tokens: dict[str, dict[str, Any]] = {}
         self._streams: dict[str, asyncio.Queue[str | None]] = {}
         self._stream_number = 0
@@ -194,12 +199,15 @@ class StandIn:
                 Route("/sourceConfig/", self._source_config),
                 Route("/sourceConfig", self._source_config),
                 Route("/rapport.js", self._library),
+                Route("/rapport-forms.js", self._forms),
+                Route("/v1/personalize", self._personalize, methods=["POST"]),
                 Route("/shop/login", self._login, methods=["POST"]),
                 Route("/shop/order", self._order, methods=["POST"]),
                 Route("/shop/vendor/{name:path}", self._vendor),
                 Route("/shop/{name:path}", self._shop),
                 Route("/vendor/rudder.js", self._rudder),
                 Route("/blank", self._blank),
+                Route("/slot", self._slot),
                 Route("/{rest:path}", self._collect, methods=["POST"]),
                 Route("/{rest:path}", self._preflight, methods=["OPTIONS"]),
             ]
@@ -286,6 +294,16 @@ class StandIn:
     async def _library(self, _request: Request) -> Response:
         return Response(compact(LIBRARY.read_bytes()), media_type="text/javascript")
 
+    async def _forms(self, _request: Request) -> Response:
+        return Response(compact(FORMS.read_bytes()), media_type="text/javascript")
+
+    async def _personalize(self, request: Request) -> Response:
+        asked = json.loads(await request.body())
+        self._note(lambda: self.asked.append(asked))
+        slots = {name: self.shown.get(name) for name in asked.get("slots", ())}
+        more = {"questionnaire": self.questionnaire, "preferences": self.preferences}
+        return JSONResponse({"slots": slots, **{k: v for k, v in more.items() if k in asked}}, 200, CORS)
+
     async def _vendor(self, request: Request) -> Response:
         name = request.path_params["name"]
         return self._file(SEGMENT_BROWSER, "index.js" if name == "analytics.js" else name)
@@ -295,6 +313,10 @@ class StandIn:
 
     async def _blank(self, _request: Request) -> Response:
         return Response("<!doctype html><title>blank</title>", media_type="text/html")
+
+    async def _slot(self, _request: Request) -> Response:
+        page = '<!doctype html><html lang="en"><title>slot</title><div data-rapport-slot="hero">Welcome</div>'
+        return Response(page, media_type="text/html", headers={"Content-Security-Policy": POLICY})
 
     async def _shop(self, request: Request) -> Response:
         return self._file(SHOP, request.path_params["name"] or "index.html")

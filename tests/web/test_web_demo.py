@@ -272,3 +272,22 @@ def test_the_live_feed_shows_decisions_as_they_are_taken(demo: Demo, page: Page)
     until(lambda: entries.count() > 3)
     vouchers = page.locator("[data-count=vouchers]")
     until(lambda: int(vouchers.inner_text().replace(",", "").replace(".", "")) > 1000)
+
+
+def test_what_a_visitor_asked_for_stands_on_the_next_page(page: Page, shop_url: str) -> None:
+    slot = page.locator("[data-rapport-slot=home-hero]")
+    page.goto(shop_url)
+    expect(slot).to_contain_text("Free delivery on your first order.")
+    page.get_by_role("button", name="What you would like to hear").click()
+    dialog = page.get_by_role("dialog", name="What would you like to hear?")
+    dialog.get_by_label("Tea").check()
+    with page.expect_response(lambda answer: "/v1/batch" in answer.url):
+        dialog.get_by_role("button", name="Save my choice").click()
+    expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Your choice is saved.")
+
+    def shown() -> bool:
+        with page.expect_response("**/v1/personalize"):
+            page.reload()
+        return "Your tea corner" in slot.inner_text()
+
+    until(shown)

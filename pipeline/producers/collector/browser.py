@@ -86,7 +86,7 @@ def compact(source: bytes) -> bytes:
 
 
 class Library:
-    """`/rapport.js`, kept in memory, plain and compressed."""
+    """`/rapport.js` or `/rapport-forms.js`, kept in memory, plain and compressed."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError if the file can't be read."""

@@ -65,7 +65,7 @@ class Collector:
         self._clock = clock
         self._measures = measures
         self._origins = browser.Origins(options.origins)
-        self._library = browser.Library(options.library)
+        self._libraries = {f"/{it.name}": browser.Library(it) for it in (options.library, options.forms)}
         self._admission = Admission(options.keys, options.limits)
         self._crawlers = Crawlers() if options.drop_crawlers else None
         self._held = Held(options.held_bytes)
@@ -116,7 +116,8 @@ class Collector:
 
     def _get(self, scope: Scope, headers: dict[bytes, bytes], found: Route) -> Answer:
         if found.handler == "library":
-            return self._library.answer(headers.get(b"accept-encoding", b""), headers.get(b"if-none-match", b""))
+            library = self._libraries[scope["path"]]
+            return library.answer(headers.get(b"accept-encoding", b""), headers.get(b"if-none-match", b""))
         in_path = key_of_settings(scope["path"])
         access = self._admission.access(scope, self._admission.before_body(scope, headers), in_path)
         if access.kind == "server":

@@ -8,6 +8,7 @@ from pipeline.edge.limits import Limits
 from pipeline.producers.collector.keys import Keys
 
 LIBRARY = Path(__file__).parents[2] / "web" / "rapport.js"
+FORMS = LIBRARY.with_name("rapport-forms.js")
 
 
 class CollectorOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,8 @@ class CollectorOptions(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str = ""
     """How browsers reach this collector (`https://events.shop.example`); "" takes the request's own host."""
     library: Path = LIBRARY
+    forms: Path = FORMS
+    """What the library loads on demand."""
     body_seconds: float = 10.0
     """A body that is not complete by then is cut off."""
     answer_seconds: float = 30.0

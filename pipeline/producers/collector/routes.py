@@ -30,6 +30,7 @@ ROUTES: dict[str, Route] = {
     "/sourceConfig": Route("source", "source_config", "GET"),
     "/sourceConfig/": Route("source", "source_config", "GET"),
     "/rapport.js": Route("library", "library", "GET"),
+    "/rapport-forms.js": Route("library", "library", "GET"),
 }
 
 _SETTINGS = Route("settings", "settings", "GET")
