@@ -19,12 +19,15 @@ from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
 from pipeline.core import subjects
 from pipeline.core.budget import BudgetState
-from pipeline.core.effects import Voucher
+from pipeline.core.customer.profile import Profile
+from pipeline.core.effects import LoyaltyChanged, Voucher
 from pipeline.core.events import CampaignsChanged, Heartbeat, Input, ModelChanged, Tick
 from pipeline.core.identifiers import customer_key
+from pipeline.core.invitation import Invitation
 from pipeline.core.lapse_model import DAY_MS, LapseModel
 from pipeline.core.partition import PartitionState
 from pipeline.core.rules import Budget, Campaign
+from pipeline.core.scheme import Referral, Scheme, Tier
 from pipeline.processors.committing import InTurn
 from pipeline.processors.measures import Unmeasured
 from pipeline.processors.worker import Worker, WorkerOptions
@@ -47,7 +50,14 @@ POINTS = [
 ]
 LIMITS = {1: 2, 2: 4}
 """Of the vouchers to win somebody back, by version."""
-EFFECT_TOPICS = ["vouchers", "chat-prompts", "conversations", "decisions", "dead-letters"]
+EFFECT_TOPICS = ["vouchers", "chat-prompts", "conversations", "loyalty", "decisions", "dead-letters"]
+SCHEME = Scheme(
+    categories={"coffee": 2},
+    expire_after_days=90,
+    tier_days=60,
+    tiers=(Tier(name="club", at_least=20),),
+    referral=Referral(days=7),
+)
 
 
 def never(_: str) -> None:
@@ -98,9 +108,10 @@ def limited(version: int) -> tuple[Campaign, ...]:
 def rules(version: int) -> list[NewRecord]:
     """Campaigns and a model, to every partition."""
     data = campaigns.to_json(limited(version))
+    scheme = msgspec.json.encode(SCHEME)
     model = msgspec.json.encode(LapseModel(one_time_odds=0.1 * version))
     changes = [
-        CampaignsChanged(version=version, campaigns=data, received_at=START_MS),
+        CampaignsChanged(version=version, campaigns=data, loyalty=scheme, received_at=START_MS),
         ModelChanged(version=version, model=model, received_at=START_MS),
     ]
     return [NewRecord(EVENTS, b"", CODEC.encode(c), partition=n) for n in range(PARTITIONS) for c in changes]
@@ -185,7 +196,23 @@ def test_a_disturbed_run_decides_what_an_undisturbed_one_decides(run: int, seed:
         )
         assert not [i for i, n in ids.items() if n > 1], f"{topic}: an effect twice"
     assert_budgets_hold(found["vouchers"], store)
+    assert_points_hold(found["loyalty"], store)
     assert any(b"budget_spent" in value for value in found["decisions"])
+
+
+def assert_points_hold(changes: list[bytes], store: MemoryStore) -> None:
+    """Every customer's balance is what was said of it, and what its statement says."""
+    said: Counter[str] = Counter()
+    for change in map(CODEC.decode, changes):
+        assert isinstance(change, LoyaltyChanged)
+        said[change.customer] += change.points
+    states = {key: subjects.decode(key, stored) for part in store.subjects.values() for key, stored in part.items()}
+    accounts = {key: it.loyalty.account for key, it in states.items() if isinstance(it, Profile) and it.loyalty}
+    for key, account in accounts.items():
+        assert account.balance == said[key] == account.carried + sum(entry.points for entry in account.entries)
+    assert any(account.lifetime_points for account in accounts.values())
+    owners = {state.customer for state in states.values() if isinstance(state, Invitation)}
+    assert owners == {key for key, it in states.items() if isinstance(it, Profile) and it.referral}
 
 
 def assert_budgets_hold(vouchers: list[bytes], store: MemoryStore) -> None:
