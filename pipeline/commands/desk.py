@@ -16,6 +16,8 @@ from pipeline.settings import SettingsError
 
 agents_app = typer.Typer(help="Agents: who may log in at /desk.", no_args_is_help=True)
 
+WIDTH = 20
+"""Of the column of log-in names."""
 LogIn = Annotated[str, typer.Argument(help="Log-in name: small letters, digits and -.")]
 
 
@@ -56,7 +58,7 @@ def add(
 def list_agents(config: Config = None) -> None:
     """Show who may log in."""
     for log_in, agent in sorted(_read(_file(config)).items()):
-        write_line(f"{log_in}\t{agent.name}")
+        write_line(f"{log_in:<{WIDTH}}  {agent.name}")
 
 
 @agents_app.command()
@@ -70,17 +72,18 @@ def remove(log_in: LogIn, config: Config = None) -> None:
     console.print(f"{log_in} may not log in any more.")
 
 
-def open_gate(app: App) -> None:
-    """Where there is no desk (any more), no prompt waits for one. Raises Unavailable."""
-    if desk_of(app.settings) is not None:
-        return
+def tell_gate(app: App) -> None:
+    """Say at the start whether prompts wait for an agent: with a desk nobody is free before they say so, without one
+    (any more) no prompt waits. Raises Unavailable."""
+    desk = desk_of(app.settings)
+    gated = desk is not None and desk.gates_prompts
     reader = app.backend.reader()
     try:
         active = active_rules(reader)
-        if active is None or not active.presence.gated:
+        if gated == (active is not None and active.presence.gated):
             return
         now = wall_ms()
-        nobody = AgentsChanged(desk="none", free=0, until=now, gated=False, source=source("serve"), received_at=now)
+        nobody = AgentsChanged(desk="none", free=0, until=now, gated=gated, source=source("serve"), received_at=now)
         value = app.codec.encode(nobody)
         records = [NewRecord("events", b"", value, partition=number) for number in range(reader.partitions())]
         app.appender("serve").append(records)

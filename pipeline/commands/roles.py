@@ -14,7 +14,7 @@ from pipeline import observe
 from pipeline.app import App, Together, collect_garbage_rarely, publish_campaigns
 from pipeline.backends.contract import Unavailable
 from pipeline.backends.kafka_redis import KafkaRedis
-from pipeline.commands.desk import open_gate
+from pipeline.commands.desk import tell_gate
 from pipeline.commands.opening import Config, Data, MetricsPort, console, opened, settings_of
 from pipeline.erased import ErasureList
 from pipeline.processors.worker import Worker
@@ -55,7 +55,7 @@ def up(config: Config = None, data: Data = None, host: Host = None, port: Port =
         with signals(running):
             if not once_reachable(running.stop, lambda: publish_at_start(app)):
                 return
-            open_gate(app)
+            tell_gate(app)
             application = Together(app.collector(), app.measured(running.closing(app.api())))
             if app.spool:
                 app.spool.begin()
@@ -95,7 +95,7 @@ def serve(config: Config = None, data: Data = None, metrics_port: MetricsPort = 
         with signals(running):
             if not once_reachable(running.stop, app.backend.ensure_topics):
                 return
-            open_gate(app)
+            tell_gate(app)
             app.process.runs("serve")
             port = running.serve(app.measured(running.closing(app.api())), settings.host, metrics_port or 0)
             console.print(f"Serving on http://{settings.host}:{port}")
