@@ -141,6 +141,29 @@ def test_guessing_is_slowed_down_at_one_name_and_from_one_address(
     assert "guess" not in "".join(said)
 
 
+def test_who_came_looked_and_was_refused_is_on_record_and_nothing_of_the_visitor(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Running(tmp_path / "data", desk=desk_options(tmp_path)).serving() as served, served.working():
+        seat = Seat(served)
+        with caplog.at_level(logging.INFO, "rapport.audit"):
+            seat.log_in()
+            served.put("a:browser", wrote("my secret", conversation_id="private"))
+            [entry] = seat.waits()
+            seat.get(f"conversations/{entry['id']}")
+            seat.client.post("/desk/presence", json={"available": True}, headers={"Sec-Fetch-Site": "cross-site"})
+            seat.post("presence", {"available": True})
+            seat.post("logout")
+        seat.client.close()
+    assert [record.getMessage() for record in caplog.records if record.name == "rapport.audit"] == [
+        "desk: kim logged in",
+        f"desk: kim looked at conversation {entry['id']}",
+        "desk: a request from another page was refused",
+        "desk: kim is available",
+        "desk: kim logged out",
+    ]
+
+
 def test_what_visitors_write_is_handed_out_as_data_and_the_page_takes_no_script_from_anywhere(
     desk: Running, seat: Seat
 ) -> None:

@@ -72,6 +72,18 @@ def test_an_order_is_thanked_for_by_a_notification(story: Story, service: Receiv
     assert browser.reads(request)["title"] == "10 % off your next order"
 
 
+@pytest.mark.parametrize("words", [(), ("-push",), ("+email",)])
+def test_who_never_said_yes_gets_no_notification(
+    story: Story, service: Receiver, browser: Browser, words: tuple[str, ...]
+) -> None:
+    story.happens(registers(*words), subscribes(browser), orders())
+    story.is_decided()
+    story.is_delivered()
+    assert service.requests == []
+    ((outcome, facts),) = story.why()
+    assert (outcome, facts["channel"], facts["not_permitted"]) == ("TAKEN", "next_visit", ["push"])
+
+
 def test_who_takes_it_back_before_it_is_pushed_gets_none(story: Story, service: Receiver, browser: Browser) -> None:
     story.happens(registers("+push"), subscribes(browser), orders())
     story.is_decided()

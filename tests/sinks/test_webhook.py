@@ -75,6 +75,22 @@ def test_what_was_changed_on_the_way_is_not_verified(receiver: Receiver) -> None
     assert not verified(Request(request.headers, again)), "the bytes are signed, not the meaning"
 
 
+@pytest.mark.parametrize(("seconds", "fresh"), [(-290, True), (-310, False), (310, False)])
+def test_what_is_played_again_later_is_refused_though_every_byte_is_right(
+    receiver: Receiver, seconds: int, fresh: bool
+) -> None:
+    send(receiver.url, lambda: now_ms() + seconds * 1000)
+    assert verified(receiver.requests[0]) is fresh
+
+
+def test_who_has_neither_secret_is_not_convinced(receiver: Receiver) -> None:
+    send(receiver.url, now_ms)
+    (request,) = receiver.requests
+    revoked = "whsec_" + base64.b64encode(b"the secret before the last one").decode()
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(revoked).verify(request.body, request.headers)
+
+
 def test_while_a_secret_is_replaced_receivers_with_either_accept_it(receiver: Receiver) -> None:
     old = "whsec_" + base64.b64encode(b"the secret of last year, long").decode()
     destination = Webhook(receiver.url, f"{SECRET} {old}", now_ms, allow_private=True)

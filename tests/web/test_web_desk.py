@@ -112,6 +112,23 @@ def test_a_visitor_is_asked_and_answered(shop: Shop, kim: Page, context: Browser
     assert "owned" not in (kim.title(), visitor.title())
 
 
+def test_whatever_a_visitor_calls_things_is_text_at_the_desk(shop: Shop, kim: Page, context: BrowserContext) -> None:
+    visitor = shop.visitor(context)
+    hostile = {name: f"{name} {MARKUP}" for name in ("product_id", "category")}
+    visitor.evaluate("(it) => rapport.track('Product Viewed', it)", hostile)
+    visitor.evaluate("(it) => rapport.track('Product Added', {...it, quantity: 1, price: 5})", hostile)
+    visitor.evaluate("rapport.chat()")
+    visitor.get_by_role("dialog").get_by_label("Your message").fill(f"Hello {MARKUP}")
+    visitor.keyboard.press("Enter")
+    kim.get_by_role("navigation").get_by_role("button").filter(has_text="Hello").click(timeout=SOON_MS)
+    expect(kim.get_by_role("log")).to_contain_text(f"Hello {MARKUP}", timeout=SOON_MS)
+    for words in hostile.values():
+        expect(kim.locator("#facts")).to_contain_text(words, timeout=SOON_MS)
+    assert kim.locator("#desk img").count() == 0
+    assert "owned" not in kim.title()
+    kim.get_by_role("button", name="Close conversation").click()
+
+
 def _asked_again(shop: Shop, visitor: Page) -> str:
     """The desk's word that Kim is free may reach a partition after the first sign: hesitating goes on."""
     hesitate(visitor)
