@@ -24,6 +24,7 @@ from pipeline.commands import (
     newsletters,
     people,
     roles,
+    tasks,
 )
 from pipeline.producers.replay.rows import BadFileError, BadValueError
 from pipeline.producers.replay.writing import LogNewerError
@@ -79,6 +80,7 @@ app.add_typer(desk.agents_app, name="agents")
 app.add_typer(campaigns.campaigns_app, name="campaigns")
 app.add_typer(dead_letters.dead_letters_app, name="dead-letters")
 app.add_typer(delivering.deliveries_app, name="deliveries")
+app.add_typer(tasks.tasks_app, name="tasks")
 app.add_typer(newsletters.newsletter_app, name="newsletter")
 
 

@@ -19,7 +19,7 @@ import fastavro
 import fastavro.schema
 
 from pipeline import avro
-from pipeline.core import catalogue, effects, events, loyalty_events
+from pipeline.core import catalogue, effects, events, loyalty_events, task_events
 from pipeline.core.deliveries import Delivery
 from pipeline.core.effects import Effect
 from pipeline.core.events import Event
@@ -48,6 +48,7 @@ INTERNALS: tuple[type, ...] = (
     catalogue.ProductRanked,
     catalogue.ProductChanged,
     events.EffectDelivered,
+    task_events.TaskCompleted,
     events.ErasureRequested,
     loyalty_events.PointsConversionRequested,
     loyalty_events.ReferralOpened,
@@ -74,6 +75,7 @@ EFFECTS: tuple[type, ...] = (
     effects.ChatLine,
     effects.Message,
     effects.Task,
+    effects.TaskDone,
     effects.LoyaltyChanged,
     effects.Decision,
     effects.DeadLetter,

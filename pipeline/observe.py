@@ -24,6 +24,7 @@ from pipeline.core.effects import (
     Effect,
     Erasure,
     LoyaltyChanged,
+    TaskDone,
     Voucher,
     dead_letter_reason,
     named_reason,
@@ -274,7 +275,7 @@ class WorkerMeasures:
                 self._erasures.erased.inc(effect.outcome == "ERASED")
             elif isinstance(effect, Decision):
                 self._decisions.labels(effect.campaign, effect.outcome, named_reason(effect.reason)).inc()
-            elif isinstance(effect, ChatLine | LoyaltyChanged):
+            elif isinstance(effect, ChatLine | LoyaltyChanged | TaskDone):
                 self._effects.labels(TOPIC_OF[type(effect)], "").inc()
             elif not isinstance(effect, DeadLetterReplayed):
                 topic = TOPIC_OF[type(effect)]

@@ -35,6 +35,7 @@ from pipeline.api.said import Scribe
 from pipeline.api.shop import Shop
 from pipeline.api.site_stream import SiteStream
 from pipeline.api.tail import Followed, Tail
+from pipeline.api.tasks import Tasks
 from pipeline.backends import contract
 from pipeline.backends.contract import Appender, Reader, Unavailable
 from pipeline.codec import Codec
@@ -50,13 +51,13 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 OWN_PATHS = frozenset(
     {"/v1/email/events", "/v1/stream", "/feed", "/desk", "/healthz", "/readyz", "/metrics", "/shop"}
-    | {"/v1/catalogue", "/v1/personalize", "/v1/recommendations"}
+    | {"/v1/catalogue", "/v1/personalize", "/v1/recommendations", "/v1/tasks"}
 )
 NAMED = (
     "/v1/catalogue", "/v1/customers", "/v1/email/events", "/v1/personalize", "/v1/recommendations", "/v1/stream",
-    "/u", "/c", "/o", "/l", "/feed", "/desk", "/shop", "/healthz", "/readyz", "/metrics",
+    "/v1/tasks", "/u", "/c", "/o", "/l", "/feed", "/desk", "/shop", "/healthz", "/readyz", "/metrics",
 )  # fmt: skip
-OWN_PREFIXES = (*PATHS, "/v1/customers/", "/v1/vouchers/", "/feed/", "/desk/", "/shop/")
+OWN_PREFIXES = (*PATHS, "/v1/customers/", "/v1/vouchers/", "/v1/tasks/", "/feed/", "/desk/", "/shop/")
 
 
 class Api:
@@ -100,7 +101,6 @@ class Api:
             routes=[
                 Route("/v1/customers/{id:path}/export", persons.export),
                 Route("/v1/customers/{id:path}/decisions", records.decisions),
-                *Points(access, self._questions, appender, codec, clock, options).routes(),
                 *Products(access, self._questions, appender, codec, clock, options.source).routes(),
                 Route("/v1/customers/{id:path}", records.customer),
                 Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
@@ -112,6 +112,7 @@ class Api:
                 Route("/feed/events", self._standing(self._feed.events)),
                 Route("/feed/{name}", self._feed.file),
                 *health_routes(problems or backend_problems(open_reader), metrics),
+                *_server_routes(access, self._questions, appender, codec, clock, options),
                 *(route for part in (shop, self._desk) if part for route in part.routes()),
             ],
             exception_handlers={
@@ -224,6 +225,20 @@ def _visitor_routes(
         Route("/v1/email/events", hook.report, methods=["POST"]),
         *pages.routes(),
     ]
+
+
+def _server_routes(
+    access: ServerAccess,
+    questions: Questions,
+    appender: Appender,
+    codec: Codec,
+    clock: Callable[[], int],
+    options: ApiOptions,
+) -> list[Route]:
+    """What the shop's own servers ask besides customers and vouchers."""
+    points = Points(access, questions, appender, codec, clock, options)
+    tasks = Tasks(access, questions, appender, codec, clock, options)
+    return [*points.routes(), *tasks.routes()]
 
 
 def _desk_of(

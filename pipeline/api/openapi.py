@@ -20,8 +20,9 @@ from pipeline.api.personalizing import Asked
 from pipeline.api.points import Converted, ConvertPoints
 from pipeline.api.products import CatalogueChange
 from pipeline.api.redeeming import Redeemed
-from pipeline.api.specimens import AT, CUSTOMER, PROMPT, RECOMMENDED, VOUCHER
+from pipeline.api.specimens import AT, CUSTOMER, PROMPT, RECOMMENDED, TASK, TASK_DONE, VOUCHER
 from pipeline.api.statement import invitations, statement
+from pipeline.api.tasks import TaskOutcome, task_view
 from pipeline.api.view import customer_view, voucher_view
 
 Json = dict[str, Any]
@@ -31,7 +32,7 @@ _ERRORS = {
     "401": "no key, token or address, or a wrong or expired one",
     "403": "the public write key: it opens nothing here",
     "404": "unknown",
-    "409": "redeemed for another order already; or a browser that belongs to a person",
+    "409": "redeemed for another order already; a browser that belongs to a person; a task done already",
     "410": "expired, or withdrawn",
     "413": "the body is too large",
     "415": "a compression that is not understood",
@@ -48,8 +49,8 @@ def openapi() -> Json:
 
 
 def _document() -> Json:
-    bodies = [RedeemOrder, Redeemed, MailReports, ConvertPoints, Converted, Asked, CatalogueChange]
-    (redeem_order, redeemed, mail_reports, convert, converted, asked, catalogue), components = (
+    bodies = [RedeemOrder, Redeemed, MailReports, ConvertPoints, Converted, Asked, CatalogueChange, TaskOutcome]
+    (redeem_order, redeemed, mail_reports, convert, converted, asked, catalogue, outcome), components = (
         msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     )
     error = {
@@ -81,6 +82,8 @@ def _document() -> Json:
             "/v1/customers/{id}/points/convert": {"post": _convert(convert, converted)},
             "/v1/vouchers/{code}": {"get": _voucher()},
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
+            "/v1/tasks": {"get": _tasks()},
+            "/v1/tasks/{id}/outcome": {"post": _task_outcome(outcome)},
             "/v1/email/events": {"post": _mail_reports(mail_reports)},
             "/v1/personalize": {"post": _personalize(asked)},
             "/v1/catalogue": {"post": _catalogue(catalogue)},
@@ -111,10 +114,7 @@ def _customer() -> Json:
         "operationId": "getCustomer",
         "summary": "All that is known of a customer, with every decision and its reason.",
         "parameters": [_parameter("id", _ID)],
-        "responses": {
-            "200": _shown("The profile.", customer_view(CUSTOMER)),
-            **_refused("401", "403", "404", "503"),
-        },
+        "responses": {"200": _shown("The profile.", customer_view(CUSTOMER)), **_refused("401", "403", "404", "503")},
     }
 
 
@@ -274,6 +274,24 @@ def _catalogue(change: Json) -> Json:
     }
 
 
+def _tasks() -> Json:
+    filters = {
+        "kind": "Only mailshot, phone or visit.",
+        "state": "open (as it is without it) or done.",
+        "after": "The `next` of the page before.",
+        "limit": "So many at most, 100 without it, 1000 at most.",
+    }
+    return {
+        "operationId": "getTasks",
+        "summary": "Tasks for people of the shop, the oldest first.",
+        "parameters": [{**_parameter(name, words, "query"), "required": False} for name, words in filters.items()],
+        "responses": {
+            "200": _shown('A page; `next` is "" on the last one.', {"tasks": [task_view(TASK)], "next": ""}),
+            **_refused("400", "401", "403", "503"),
+        },
+    }
+
+
 def _recommendations() -> Json:
     asked = {
         "user": f"{_ID} Never what they own or have in the cart.",
@@ -288,6 +306,20 @@ def _recommendations() -> Json:
         "responses": {
             "200": _shown("The best first.", {"recommendations": [RECOMMENDED]}),
             **_refused("401", "403", "404", "503"),
+        },
+    }
+
+
+def _task_outcome(outcome: Json) -> Json:
+    return {
+        "operationId": "reportTask",
+        "summary": "Report what came of a task: it goes off the list, and into the customer's file. The first word"
+        " counts; the same one, sent again, is answered the same.",
+        "parameters": [_parameter("id", "The task's id.")],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": outcome}}},
+        "responses": {
+            "200": _shown("The task, done.", task_view(TASK, TASK_DONE)),
+            **_refused("400", "401", "403", "404", "409", "413", "503"),
         },
     }
 

@@ -14,7 +14,7 @@ from pipeline.core.customer.purchases import Order, Purchases
 from pipeline.core.customer.referral import Referral
 from pipeline.core.customer.transcript import Line
 from pipeline.core.customer.vouchers import Held, Vouchers
-from pipeline.core.effects import ChatPrompt
+from pipeline.core.effects import ChatPrompt, Task, TaskDone
 from pipeline.core.voucher import VoucherState
 from pipeline.recommending import Recommendation
 
@@ -55,6 +55,21 @@ PROMPT = ChatPrompt(
     decided_at=AT,
     not_after=AT + 300_000,
 )
+
+TASK = Task(
+    id="c4ca4238a0b923820dcc509a6f75849b",
+    customer="u:ada",
+    campaign="call-regulars",
+    occasion="order-10",
+    kind="phone",
+    instructions="Ask how the machine does.",
+    reason="nth order: number 10",
+    facts='{"channel":"phone","orders":10}',
+    decided_at=AT,
+    not_after=AT + 14 * DAY_MS,
+)
+
+TASK_DONE = TaskDone(id=TASK.id, customer="u:ada", outcome="reached", note="All is well.", decided_at=AT + DAY_MS)
 
 CUSTOMER = Profile(
     "u:ada",

@@ -41,6 +41,7 @@ def customer_view(profile: Profile, now: int | None = None, *, last_orders: int 
         "decisions": _decisions(profile),
         "chat": _chat(profile, at),
         "reach": _reach(profile),
+        "tasks_done": _tasks_done(profile),
         "loyalty": statement(profile),
         "referral": invitations(profile),
     }
@@ -240,6 +241,13 @@ def _decisions(profile: Profile) -> Json:
             for it in decisions.pending
         ],
     }
+
+
+def _tasks_done(profile: Profile) -> list[Json]:
+    return [
+        {"task_id": task_id, "outcome": done.outcome, "note": done.note, "done_at": done.at}
+        for task_id, done in profile.tasks.done.items()
+    ]
 
 
 def _reach(profile: Profile) -> Json:

@@ -109,6 +109,17 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     not_after: int
 
 
+class TaskDone(msgspec.Struct, frozen=True, kw_only=True):
+    """Take this task off the list: somebody did it."""
+
+    id: str
+    """The task's id."""
+    customer: str
+    outcome: str
+    note: str
+    decided_at: int
+
+
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Know why: a campaign was considered for the customer and this was the answer."""
 
@@ -220,7 +231,7 @@ class Forward(msgspec.Struct, frozen=True):
 
 
 _ToPeople = Voucher | VoucherRevoked | ChatPrompt | Message | Task
-Effect = _ToPeople | ChatLine | LoyaltyChanged | Decision | DeadLetter | DeadLetterReplayed | Erasure
+Effect = _ToPeople | ChatLine | TaskDone | LoyaltyChanged | Decision | DeadLetter | DeadLetterReplayed | Erasure
 Output = Effect | Send | Forward
 
 
@@ -242,6 +253,7 @@ TOPIC_OF: dict[type, str] = {
     ChatLine: "conversations",
     Message: "messages",
     Task: "tasks",
+    TaskDone: "tasks",
     LoyaltyChanged: "loyalty",
     Decision: "decisions",
     DeadLetter: "dead-letters",

@@ -1,8 +1,7 @@
 """What has happened: every record that can stand on the log topic `events`, named in the past tense.
 
-Only data lives here: one frozen struct per Avro schema in `schemas/`, same names and order of fields (compared in
-`tests/test_codec.py`). Absent text is "", absent numbers are 0: unions cost more to decode than all other
-fields together. All times are epoch milliseconds, UTC; money is integer minor units, its ISO 4217 currency beside it.
+Only data: one frozen struct per Avro schema in `schemas/`, same order of fields. Absent text is "", absent numbers 0:
+unions cost much to decode. Times are epoch ms, UTC; money is minor units, its ISO 4217 currency beside it.
 
 What comes by the million (`Tracked`) can be made by position, as the codec does, and holds no cycles to collect.
 """
@@ -15,6 +14,7 @@ from pipeline.core.catalogue import OfProducts
 from pipeline.core.loyalty_events import OfLoyalty
 from pipeline.core.newsletter import NewsletterDue, NewsletterOrdered
 from pipeline.core.presence import AgentsChanged
+from pipeline.core.task_events import OfTasks
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
@@ -352,7 +352,7 @@ class ImportEnded(msgspec.Struct, frozen=True, kw_only=True):
 OfVouchers = VoucherIssued | RedemptionRequested | VoucherRedeemed | VoucherReleased | VoucherWithdrawn
 OfBudgets = BudgetRequested | BudgetAnswered | BudgetSettled
 OfBrowsers = ProfileClaimed | ProfileHandedOver | EventForwarded
-Internal = OfBrowsers | OfVouchers | OfBudgets | OfLoyalty | OfProducts | EffectDelivered | ErasureRequested
+Internal = OfBrowsers | OfVouchers | OfBudgets | OfLoyalty | OfProducts | OfTasks | EffectDelivered | ErasureRequested
 """What one subject (or a role) tells another; no client can write these."""
 
 Changed = CampaignsChanged | ModelChanged | AgentsChanged | NewsletterOrdered

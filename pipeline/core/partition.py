@@ -36,6 +36,7 @@ from pipeline.core.presence import AgentsChanged, Presence, heard
 from pipeline.core.rules import NO_POLICY, Campaign, Policy, Rules, Segment, live, paused
 from pipeline.core.scheme import Scheme
 from pipeline.core.site import Site
+from pipeline.core.task_events import TaskCompleted
 
 CORE_VERSION = 1
 """Rises when the core would decide differently: a partition changes its core only with nothing to recover."""
@@ -52,6 +53,7 @@ STAMPED = (
     Customer,
     RedemptionRequested,
     EffectDelivered,
+    TaskCompleted,
     Tick,
     Continue,
     ErasureRequested,

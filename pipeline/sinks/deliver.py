@@ -235,7 +235,7 @@ class Deliverer:
         self._judged.add(key)
         if isinstance(outcome, Sent | Rejected):
             self._circuit.succeeded()
-        else:
+        elif not isinstance(outcome, _StoodStill):
             self._circuit.failed(self._clock())
 
     def _forget_act(self, key: tuple[str, int]) -> None:
@@ -301,7 +301,7 @@ class Deliverer:
     def _act(self, claim: Delivery, request: Any) -> Outcome:
         """In a thread of the pool."""
         if self._clock() - claim.at > LEASE_MS:
-            return Later("this process stood still after its claim")
+            return _StoodStill("this process stood still after its claim")
         outcome: Outcome = self._destination.send(request)
         return outcome
 
@@ -321,6 +321,10 @@ class Deliverer:
         if str(problem) != self._complaint:
             log.warning("%s waits: %s", self._destination.name, problem)
         self._complaint = str(problem)
+
+
+class _StoodStill(Later, frozen=True):
+    """It was not tried: that says nothing of the destination."""
 
 
 def _ended(outcome: Outcome) -> Future[Outcome]:

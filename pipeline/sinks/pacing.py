@@ -58,8 +58,8 @@ class Circuit:
         self._failures, self._pause_ms = 0, 0
 
     def failed(self, now: int) -> None:
-        """It did not, or asked to come back."""
+        """It did not, or asked to come back. What was under way when it opened makes the pause no longer."""
         self._failures += 1
-        if self.is_open:
+        if self.is_open and now >= self.probe_at:
             self._pause_ms = min(max(self._first_pause_ms, self._pause_ms * 2), self._longest_pause_ms)
             self.probe_at = now + self._pause_ms

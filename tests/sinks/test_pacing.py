@@ -49,3 +49,10 @@ def test_a_circuit_opens_after_failures_in_a_row_and_closes_with_a_success() -> 
     for _ in range(3):
         circuit.failed(now)
     assert circuit.probe_at - now == 1_000
+
+
+def test_many_that_fail_together_are_one_failure_to_a_circuit_that_has_opened() -> None:
+    circuit = Circuit(opens_after=3, first_pause_ms=1_000, longest_pause_ms=60_000)
+    for _ in range(250):
+        circuit.failed(10)
+    assert circuit.probe_at == 1_010

@@ -42,6 +42,7 @@ from pipeline.core.customer import (
     regulars,
     rewards,
     segments,
+    tasks,
     vouchers,
 )
 from pipeline.core.customer.activity import Activity
@@ -68,6 +69,7 @@ from pipeline.core.events import (
 from pipeline.core.newsletter import NewsletterDue
 from pipeline.core.requirement import require
 from pipeline.core.rules import Rules
+from pipeline.core.task_events import TaskCompleted
 
 Step = Callable[[Profile, Stimulus, int, Rules, Sequence[Note]], tuple[Any, Sequence[Output | Note]]]
 
@@ -96,6 +98,7 @@ FEATURES: tuple[tuple[str, frozenset[type | str], Step], ...] = (
     ("vouchers", vouchers.HEARS, vouchers.step),
     ("modules", modules.HEARS, modules.step),
     ("reach", reach.HEARS, reach.step),
+    ("tasks", tasks.HEARS, tasks.step),
 )
 """The slice each owns ("": none), what it hears, and in which order: it sees the slices and notes of those before."""
 
@@ -114,6 +117,8 @@ WAITING: tuple[Callable[[Profile], int], ...] = (
 """When what waits for a moment is due next, epoch ms; 0: it waits for nothing."""
 
 _NOTES: frozenset[type | str] = frozenset(get_args(Note))
+_OF_THE_PERSON = (VoucherRedeemed, EffectDelivered, BudgetAnswered, TaskCompleted)
+"""A browser that was handed over sends these on: they are about what it was given before."""
 _ENVELOPES = frozenset({Forwarded, ProfileHandedOver, EventForwarded})
 _Asked = tuple[tuple[str, Step, frozenset[type | str] | None], ...]
 
@@ -158,7 +163,7 @@ def step(
             return profile, []
         if profile.identity.owner:
             return _forwarded(profile, event)
-    elif profile.identity.owner and isinstance(event, VoucherRedeemed | EffectDelivered | BudgetAnswered):
+    elif profile.identity.owner and isinstance(event, _OF_THE_PERSON):
         return profile, [Send(profile.identity.owner, replace(event, received_at=now))]
     elif isinstance(event, TimerDue):
         if 0 < expiry.due(profile) <= now:

@@ -22,6 +22,7 @@ from pipeline.core.customer.purchases import Purchases
 from pipeline.core.customer.reach import Reach
 from pipeline.core.customer.referral import Referral
 from pipeline.core.customer.segments import Segments
+from pipeline.core.customer.tasks import Tasks
 from pipeline.core.customer.vouchers import Vouchers
 from pipeline.core.events import BROWSER, Trust
 
@@ -55,6 +56,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     preferences: Preferences = Preferences()
     answers: Answers = Answers()
     modules: Modules = Modules()
+    tasks: Tasks = Tasks()
 
     def is_browser(self) -> bool:
         """Whether this is an anonymous browser (`a:`) and not a known person (`u:`)."""
