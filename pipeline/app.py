@@ -1,6 +1,7 @@
 """Wires everything, decides nothing: from settings to backends, workers, web applications and their threads.
 
-The only module (with `pipeline.commands`) that knows everybody.
+The only module (with `pipeline.commands`) that knows everybody. What only one role needs (HTTP, Kafka, mail) is
+imported where that is made: a process that decides a history would spend half of its start on it.
 """
 
 import gc
@@ -13,25 +14,19 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from pipeline import observe, rulebook, vitals
-from pipeline.api.application import Api
-from pipeline.api.feed import feed_path
-from pipeline.api.health import backend_problems, health_app
-from pipeline.api.options import ApiOptions
 from pipeline.backends.contract import Appender, Backend, NewRecord, Reader, Store, WorkerLog
-from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.backends.reading import blocks
 from pipeline.backends.sqlite import Embedded
 from pipeline.codec import Codec, Record, Undecodable, local_ids
 from pipeline.core.events import CampaignsChanged, ModelChanged
 from pipeline.core.lapse_model import LapseModel
 from pipeline.core.partition import ActiveRules, activate
-from pipeline.destinations import Served, destinations
 from pipeline.edge import limits
 from pipeline.edge.caller import Proxies
 from pipeline.edge.guard import Guard
@@ -39,19 +34,18 @@ from pipeline.edge.limits import Limits, Rates
 from pipeline.heartbeat import Heart
 from pipeline.processors.committing import Committing, InThread, InTurn
 from pipeline.processors.worker import Worker, WorkerOptions
-from pipeline.producers.collector import Collector, CollectorOptions, Keys
-from pipeline.producers.relay.carry import Carrier
-from pipeline.producers.relay.kafka import KafkaRelay
-from pipeline.producers.spool import SpoolingAppender
 from pipeline.registry import registered_ids, registered_inputs, schema_of
-from pipeline.serving import desk_of
 from pipeline.settings import DEMO_SECRET, Settings
-from pipeline.sinks.deliver import Deliverer
-from pipeline.sinks.intake import Intake
 from pipeline.sinks.pacing import HOUR_MS, Schedule
-from pipeline.sinks.permission import Permission
-from pipeline.sinks.steps import Options
-from pipeline.spooling import open_spool
+
+if TYPE_CHECKING:
+    from pipeline.api.application import Api
+    from pipeline.backends.kafka_redis import KafkaRedis
+    from pipeline.destinations import Served
+    from pipeline.producers.collector import Collector
+    from pipeline.producers.relay.kafka import KafkaRelay
+    from pipeline.producers.spool import SpoolingAppender
+    from pipeline.sinks.deliver import Deliverer
 
 log = logging.getLogger("rapport")
 
@@ -66,6 +60,8 @@ def wall_ms() -> int:
 def open_backend(settings: Settings) -> Backend:
     """The backend that the settings name. Raises Unavailable."""
     if settings.log:
+        from pipeline.backends.kafka_redis import KafkaRedis
+
         return KafkaRedis(
             settings.log.removeprefix("kafka://"),
             settings.store,
@@ -156,8 +152,10 @@ class App:
         """Once a process, however often a worker is started in it."""
         return observe.WorkerMeasures(self.registry)
 
-    def collector(self) -> Collector:
+    def collector(self) -> "Collector":
         """The tracking endpoints."""
+        from pipeline.producers.collector import Collector, CollectorOptions, Keys
+
         settings = self.settings
         options = CollectorOptions(
             keys=Keys(*settings.keys()),
@@ -176,11 +174,13 @@ class App:
         return Collector(options, self.spool, self.codec, wall_ms, measures, self.spool.serve)
 
     @cached_property
-    def spool(self) -> SpoolingAppender | None:
+    def spool(self) -> "SpoolingAppender | None":
         """What the collector writes with on Kafka; None: the embedded log is a file itself. Raises InUse, OSError."""
-        if not isinstance(self.backend, KafkaRedis):
+        if isinstance(self.backend, Embedded):
             return None
-        return open_spool(self.settings, self.backend, self.codec, self.registry, wall_ms)
+        from pipeline.spooling import open_spool
+
+        return open_spool(self.settings, cast("KafkaRedis", self.backend), self.codec, self.registry, wall_ms)
 
     @cached_property
     def limits(self) -> Limits:
@@ -198,9 +198,13 @@ class App:
         """Signs the site stream's tokens."""
         return self.settings.stream_secret()
 
-    def api(self, *, shop: Path | None = None, follows_events: bool = False) -> Api:
+    def api(self, *, shop: Path | None = None, follows_events: bool = False) -> "Api":
         """Profiles, vouchers, site stream, feed; the demo shop if its folder is given. `follows_events`: the feed
         shows what people do with what reached them."""
+        from pipeline.api.application import Api
+        from pipeline.api.options import ApiOptions
+        from pipeline.serving import desk_of
+
         settings = self.settings
         options = ApiOptions(
             server_keys=settings.keys()[1],
@@ -216,16 +220,23 @@ class App:
         )
         return Api(options, self.backend.reader, self.appender("serve"), self.codec, wall_ms, self.metrics)
 
-    def measured(self, api: Api) -> observe.Asgi:
+    def measured(self, api: "Api") -> observe.Asgi:
         """The API, its requests counted."""
         return observe.ApiMeasures(self.registry).around(api, api.endpoint)
 
-    def deliverers(self) -> list[Deliverer]:
+    def deliverers(self) -> "list[Deliverer]":
         """One for each destination. Raises SettingsError, Refused if another process serves one and only one may."""
+        from pipeline.destinations import destinations
+
         measures = observe.DeliverMeasures(self.registry)
         return [self._deliverer(served, measures) for served in destinations(self.settings, wall_ms)]
 
-    def _deliverer(self, served: Served, measures: observe.DeliverMeasures) -> Deliverer:
+    def _deliverer(self, served: "Served", measures: observe.DeliverMeasures) -> "Deliverer":
+        from pipeline.sinks.deliver import Deliverer
+        from pipeline.sinks.intake import Intake
+        from pipeline.sinks.permission import Permission
+        from pipeline.sinks.steps import Options
+
         backend, destination = self.backend, served.destination
         options = Options(
             repeats=served.repeats,
@@ -257,10 +268,14 @@ class App:
 
     def health(self) -> Any:
         """/metrics, /healthz and /readyz of a role that has no other pages."""
+        from pipeline.api.health import backend_problems, health_app
+
         return health_app(backend_problems(self.backend.reader), self.metrics)
 
     def collector_health(self) -> Any:
         """The same for a collector: with a spool it can work without the log, until the spool is full."""
+        from pipeline.api.health import health_app
+
         return health_app(self.spool.problems, self.metrics) if self.spool else self.health()
 
     def metrics(self) -> bytes:
@@ -269,10 +284,15 @@ class App:
 
     def feed_path(self) -> str:
         """The path under which the live feed can be looked at for the next hours."""
+        from pipeline.api.feed import feed_path
+
         return feed_path(self.stream_secret(), wall_ms())
 
-    def relay(self) -> KafkaRelay:
+    def relay(self) -> "KafkaRelay":
         """Carries clickstream, purchases and chats onto events. The settings must name a Kafka."""
+        from pipeline.producers.relay.carry import Carrier
+        from pipeline.producers.relay.kafka import KafkaRelay
+
         url = self.settings.schema_registry_url
         names = {number: name for name, number in local_ids().items()}
         if url:
@@ -369,18 +389,3 @@ def _to_every_partition(app: App, reader: Reader, change: CampaignsChanged | Mod
     app.appender("publish").append(
         [NewRecord(EVENTS, b"", value, partition=number) for number in range(reader.partitions())]
     )
-
-
-class Together:
-    """The collector and the API on one port: each path has one owner."""
-
-    def __init__(self, collector: Collector, api: Any) -> None:
-        self._collector = collector
-        self._api = api
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request, to whom its path belongs."""
-        if scope["type"] == "http" and self._collector.handles(scope["path"]):
-            await self._collector(scope, receive, send)
-        else:
-            await self._api(scope, receive, send)

@@ -1,9 +1,11 @@
-"""What `serve` makes of the settings about the desk. Decides nothing."""
+"""What is served: the desk, as the settings have it, and several applications on one port. Decides nothing."""
 
 from pathlib import Path
+from typing import Any
 
 from pipeline.api.desk.agents import BadAgents, read_agents
 from pipeline.api.desk.desk import DeskOptions
+from pipeline.producers.collector import Collector
 from pipeline.settings import Settings, SettingsError
 
 
@@ -22,3 +24,18 @@ def desk_of(settings: Settings) -> DeskOptions | None:
         gates_prompts=settings.desk_gates_prompts,
         video_url=settings.video_url,
     )
+
+
+class Together:
+    """The collector and the API on one port: each path has one owner."""
+
+    def __init__(self, collector: Collector, api: Any) -> None:
+        self._collector = collector
+        self._api = api
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One request, to whom its path belongs."""
+        if scope["type"] == "http" and self._collector.handles(scope["path"]):
+            await self._collector(scope, receive, send)
+        else:
+            await self._api(scope, receive, send)

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from pipeline.api.desk.agents import Agent, hashed, written
-from pipeline.app import App, Together, open_backend, publish_campaigns, wall_ms
+from pipeline.app import App, open_backend, publish_campaigns, wall_ms
 from pipeline.commands.deciding import Deciders, processes_for
 from pipeline.commands.history import progress_bar, put_on_log
 from pipeline.commands.opening import console
@@ -25,6 +25,7 @@ from pipeline.demo.mailbox_pages import MailboxPages
 from pipeline.demo.summary import Beginning, summary
 from pipeline.producers.replay.files import plan_file
 from pipeline.running import Running, signals
+from pipeline.serving import Together
 from pipeline.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import typer
 
 from pipeline import campaigns as campaign_files
 from pipeline import observe
-from pipeline.app import App, Together, collect_garbage_rarely, publish_campaigns
+from pipeline.app import App, collect_garbage_rarely, publish_campaigns
 from pipeline.backends.contract import Unavailable
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.commands.desk import tell_gate
@@ -20,6 +20,7 @@ from pipeline.erased import ErasureList
 from pipeline.processors.worker import Worker
 from pipeline.producers.relay.kafka import Carried, KafkaRelay
 from pipeline.running import Running, signals
+from pipeline.serving import Together
 from pipeline.settings import Settings, SettingsError, require
 from pipeline.sinks.deliver import Deliverer
 from pipeline.sinks.forgetting import Forgetting

@@ -54,6 +54,7 @@ MAX_CYCLE_SHAPE = 18.0
 MAX_UNITS_RATIO = 8.0
 MAX_UNITS = 1_000_000
 SCORE_DECIMALS = 9
+_ROUNDED_BY_LESS = 1e-8
 _SHAPE_OF_CV = math.pi / math.sqrt(3.0)
 _MAX_EXPONENT = 700.0
 _SECANT_STEPS = 12
@@ -261,10 +262,10 @@ def _hours_until(
     terms = _terms(model, history)
     low, high = 0, LAPSE_BOUND_HOURS
     low_odds = _odds(terms, offset_ms / DAY_MS, horizon_days)
-    if _score(low_odds) < threshold:
+    if _is_below(low_odds, threshold):
         return 0
     high_odds = _odds(terms, (offset_ms + high * HOUR_MS) / DAY_MS, horizon_days)
-    if _score(high_odds) >= threshold:
+    if not _is_below(high_odds, threshold):
         return None
     goal = math.log(threshold / (1.0 - threshold))
     origin_days = terms[2] + offset_ms / DAY_MS
@@ -281,7 +282,7 @@ def _hours_until(
             middle = min(max(int((math.exp(x) - origin_days) * 24.0), low + 1), high - 1)
         odds = _odds(terms, (offset_ms + middle * HOUR_MS) / DAY_MS, horizon_days)
         x, y = math.log(origin_days + middle / 24.0), _log(odds) - goal
-        if _score(odds) < threshold:
+        if _is_below(odds, threshold):
             high, high_x, high_y = middle, x, y
             low_y = low_y / 2.0 if last_side < 0 else low_y
             last_side = -1
@@ -327,6 +328,14 @@ def _odds(terms: _Terms, silent_days: float, horizon_days: float) -> float:
 
 def _score(odds: float) -> float:
     return round(odds / (1.0 + odds), SCORE_DECIMALS)
+
+
+def _is_below(odds: float, threshold: float) -> bool:
+    """Whether `_score` is: it is asked only where its rounding, which costs as much as all the rest, can matter."""
+    chance = odds / (1.0 + odds)
+    if abs(chance - threshold) > _ROUNDED_BY_LESS:
+        return chance < threshold
+    return _score(odds) < threshold
 
 
 def _log(odds: float) -> float:
