@@ -218,8 +218,9 @@ def _visitor_routes(
     scribe = Scribe(codec, clock, options.source)
     links = Links(options.identity_secret)
     hook = MailHook(access, links, appender, scribe)
-    pages = CustomerPages(links, questions, appender, scribe)
-    personalization = Personalization(options, access, questions, SiteInForce(questions, clock), clock)
+    site = SiteInForce(questions, clock)
+    pages = CustomerPages(links, questions, appender, scribe, site)
+    personalization = Personalization(options, access, questions, site, clock)
     return [
         Route("/v1/personalize", personalization.answer, methods=["POST", "OPTIONS"]),
         Route("/v1/email/events", hook.report, methods=["POST"]),

@@ -8,8 +8,10 @@ import base64
 import hashlib
 import logging
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.requests import Request
@@ -18,11 +20,13 @@ from starlette.routing import Route
 
 from pipeline.api.answers import SAFE, Refused
 from pipeline.api.orders import read_body
+from pipeline.api.personalizing import SiteInForce
 from pipeline.api.questions import Questions, append
 from pipeline.api.said import Scribe
 from pipeline.backends.contract import Appender, NewRecord, Position, Unavailable
 from pipeline.core import subjects
-from pipeline.core.customer.consent import CONFIRMED_BY, Consent
+from pipeline.core.customer.consent import CONFIRMED_BY
+from pipeline.core.customer.preferences import Preferences
 from pipeline.core.customer.profile import Profile
 from pipeline.core.events import VERIFIED, ConsentChange
 from pipeline.core.identifiers import effect_id
@@ -41,14 +45,24 @@ CHANNELS = {
 WORDS = {
     "email": "e-mails", "push": "notifications", "sms": "text messages", "phone": "calls", "post": "letters",
 }  # fmt: skip
+OFTEN = {
+    "0": "Whenever there is something",
+    "1": "At most once a day",
+    "7": "At most once a week",
+    "30": "At most once a month",
+}
+WHEN = {"": "At any time", "morning": "In the morning", "afternoon": "In the afternoon", "evening": "In the evening"}
 _PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
 
 
 class CustomerPages:
     """The endpoints. Who sends nothing but a link is as good as logged in for what the link is for."""
 
-    def __init__(self, links: Links, questions: Questions, appender: Appender, scribe: Scribe) -> None:
+    def __init__(
+        self, links: Links, questions: Questions, appender: Appender, scribe: Scribe, site: SiteInForce
+    ) -> None:
         self._links = links
+        self._site = site
         self._questions = questions
         self._appender = appender
         self._scribe = scribe
@@ -56,7 +70,13 @@ class CustomerPages:
         self._templates = Environment(
             loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._templates.globals |= {"style": Markup(style), "words": WORDS, "labels": CHANNELS}
+        self._templates.globals |= {
+            "style": Markup(style),
+            "words": WORDS,
+            "labels": CHANNELS,
+            "often": OFTEN,
+            "times": WHEN,
+        }
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         policy = (
             f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'self';"
@@ -78,12 +98,13 @@ class CustomerPages:
     async def preferences(self, request: Request) -> Response:
         """`GET /u/{token}`: what is permitted now, and the buttons to change it. 200, 404, 503."""
         link = self._link(request, "unsubscribe")
-        consent = await self._consent(link)
+        profile = await self._profile(link)
+        consent = profile.consent
         # Who never said a word and still gets mail did not object: they are shown as what they are, subscribed.
         granted = {name for name in CHANNELS if consent.allows(name, MARKETING)}
         if consent.allows(link.channel, link.purpose) is None:
             granted.add(link.channel)
-        return self._preferences(link, granted)
+        return await self._preferences(link, granted, profile.preferences)
 
     async def choose(self, request: Request) -> Response:
         """`POST /u/{token}`: one click of the mail program, or a button of the page. 200, 400, 404, 503."""
@@ -91,15 +112,17 @@ class CustomerPages:
         form = await _form(request)
         asked = form.get("do", [""])[0]
         if asked == "choose":
-            return await self._chosen(link, set(form.get("channel", ())))
+            return await self._chosen(link, form)
         if asked == "nothing":
             await self._change(link, (_word("*", MARKETING, granted=False, wording="Send me nothing at all"),))
-            return self._preferences(link, set(), "You will get no news and no offers any more.")
+            own = (await self._profile(link)).preferences
+            return await self._preferences(link, set(), own, "You will get no news and no offers any more.")
         if asked == "unsubscribe" or form.get(ONE_CLICK[0], [""])[0] == ONE_CLICK[1]:
             await self._change(link, (_word(link.channel, link.purpose, granted=False, wording="Unsubscribe"),))
-            granted = {name for name in CHANNELS if (await self._consent(link)).allows(name, MARKETING)}
+            profile = await self._profile(link)
+            granted = {name for name in CHANNELS if profile.consent.allows(name, MARKETING)} - {link.channel}
             words = WORDS.get(link.channel, "messages")
-            return self._preferences(link, granted - {link.channel}, f"You will get no {words} any more.")
+            return await self._preferences(link, granted, profile.preferences, f"You will get no {words} any more.")
         raise Refused(400, "bad_form", f"expected {'='.join(ONE_CLICK)}, or a button of the page")
 
     async def ask(self, request: Request) -> Response:
@@ -132,21 +155,31 @@ class CustomerPages:
         self._append_soon(self._scribe.mail(link, "Email Link Clicked", happened, VERIFIED, link_url=link.url))
         return RedirectResponse(link.url, 302, SAFE)
 
-    async def _chosen(self, link: Link, wanted: set[str]) -> Response:
-        consent = await self._consent(link)
+    async def _chosen(self, link: Link, form: dict[str, list[str]]) -> Response:
+        """Permissions, and what they want to hear of, how often and when."""
+        profile, wanted = await self._profile(link), set(form.get("channel", ()))
+        consent, wishes = profile.consent, _wishes(form)
+        if not (await self._site.get()).interests:
+            del wishes["interests"]  # nothing was there to tick
         changes = tuple(
             _word(name, MARKETING, granted=name in wanted, wording=f"News and offers: {label}")
             for name, label in CHANNELS.items()
             if (consent.allows(name, MARKETING) or False) != (name in wanted) or name == link.channel
         )
-        await self._change(link, changes)
-        return self._preferences(link, wanted & set(CHANNELS), "Your choice is saved.")
+        await append(self._appender, [self._scribe.consent(link, changes), self._scribe.wishes(link, wishes)])
+        own = msgspec.structs.replace(profile.preferences, **wishes)
+        return await self._preferences(link, wanted & set(CHANNELS), own, "Your choice is saved.")
 
-    def _preferences(self, link: Link, granted: set[str], said: str = "") -> Response:
-        choices = [(name, name in granted) for name in CHANNELS]
-        may_unsubscribe = link.channel in granted and link.channel in WORDS
+    async def _preferences(self, link: Link, granted: set[str], own: Preferences, said: str = "") -> Response:
+        site = await self._site.get()
         return self._page(
-            "preferences.html", said=said, channel=link.channel, choices=choices, may_unsubscribe=may_unsubscribe
+            "preferences.html",
+            said=said,
+            channel=link.channel,
+            choices=[(name, name in granted) for name in CHANNELS],
+            may_unsubscribe=link.channel in granted and link.channel in WORDS,
+            interests=[(it.name, it.label, it.name in own.interests) for it in site.interests],
+            own=own,
         )
 
     def _page(self, name: str, **values: object) -> Response:
@@ -161,11 +194,11 @@ class CustomerPages:
         except BadLinkError as problem:
             raise Refused(404, "unknown_link", "this link is not whole: copy all of it from the mail") from problem
 
-    async def _consent(self, link: Link) -> Consent:
-        """What the customer permits now. Raises Unavailable."""
+    async def _profile(self, link: Link) -> Profile:
+        """What is known of the customer now. Raises Unavailable."""
         stored = await self._questions.state(link.customer)
         profile = subjects.decode(link.customer, stored) if stored else None
-        return profile.consent if isinstance(profile, Profile) else Consent()
+        return profile if isinstance(profile, Profile) else Profile(link.customer)
 
     async def _change(self, link: Link, changes: tuple[ConsentChange, ...]) -> None:
         """On the log when it returns. Raises Unavailable."""
@@ -187,6 +220,14 @@ def _word(channel: str, purpose: str, *, granted: bool, wording: str) -> Consent
     return ConsentChange(
         channel=channel, purpose=purpose, granted=granted, wording=wording, place="preference centre"
     )
+
+
+def _wishes(form: dict[str, list[str]]) -> dict[str, Any]:
+    """The fields of the preference form, as `Preferences Updated` has them. Raises Refused (400)."""
+    often, daytime = form.get("every_days", ["0"])[0], form.get("daytime", [""])[0]
+    if often not in OFTEN or daytime not in WHEN:
+        raise Refused(400, "bad_form", "expected one of the page's own choices of how often, and when")
+    return {"interests": tuple(form.get("interest", ())), "every_days": int(often), "daytime": daytime}
 
 
 async def _form(request: Request) -> dict[str, list[str]]:

@@ -2,11 +2,13 @@
 
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
+from pipeline.core.customer.preferences import UPDATED
 from pipeline.core.events import SERVER, Clickstream, ConsentChange, Customer, Trust
 from pipeline.links import Link
 
@@ -40,6 +42,25 @@ class Scribe:
             consents=changes,
         )
         return NewRecord(EVENTS, link.customer.encode(), self._codec.encode(event))
+
+    def wishes(self, link: Link, wishes: dict[str, Any]) -> NewRecord:
+        """The customer of a link says what interests them, how often they want to hear of it, and when."""
+        now = self._clock()
+        user, browser = _ids(link.customer)
+        record = Clickstream(
+            message_id=uuid.uuid4().hex,
+            type="track",
+            event=UPDATED,
+            user_id=user,
+            anonymous_id=browser,
+            occurred_at=now,
+            received_at=now,
+            source=self._source,
+            trust=SERVER,
+            trusted=True,
+            properties=msgspec.json.encode(wishes).decode(),
+        )
+        return NewRecord(EVENTS, link.customer.encode(), self._codec.encode(record))
 
     def mail(
         self, link: Link, event: str, message_id: str, trust: Trust = SERVER, at: int = 0, **properties: str

@@ -42,6 +42,15 @@ def customer_view(profile: Profile, now: int | None = None, *, last_orders: int 
         "chat": _chat(profile, at),
         "reach": _reach(profile),
         "tasks_done": _tasks_done(profile),
+        "preferences": _preferences(profile),
+        "answers": {
+            name: {question: {"value": it.value, "answered_at": it.at} for question, it in answers.items()}
+            for name, answers in sorted(profile.answers.given.items())
+        },
+        "modules": {
+            name: {"campaign": it.campaign, "occasion": it.occasion, "shown_until_at": it.until}
+            for name, it in sorted(profile.modules.shown.items())
+        },
         "loyalty": statement(profile),
         "referral": invitations(profile),
     }
@@ -248,6 +257,16 @@ def _tasks_done(profile: Profile) -> list[Json]:
         {"task_id": task_id, "outcome": done.outcome, "note": done.note, "done_at": done.at}
         for task_id, done in profile.tasks.done.items()
     ]
+
+
+def _preferences(profile: Profile) -> Json:
+    own = profile.preferences
+    return {
+        "interests": list(own.interests),
+        "every_days": own.every_days,
+        "daytime": own.daytime,
+        "said_at": own.said_at,
+    }
 
 
 def _reach(profile: Profile) -> Json:

@@ -10,6 +10,7 @@ from pipeline.core import subjects
 from pipeline.core.customer.consent import CONFIRMED_BY
 from pipeline.core.customer.profile import Profile
 from pipeline.core.events import SERVER, Clickstream, ConsentChange, Customer
+from pipeline.core.site import Interest, Site
 from pipeline.links import Kind, Link, Links
 
 LINKS = Links(IDENTITY_SECRET)
@@ -92,6 +93,26 @@ def test_the_preference_centre_shows_what_is_and_takes_what_is_wanted(at_work: R
     answer = post(at_work, f"/u/{token}", "do=nothing")
     assert "no news" in answer.text
     assert not any(profile(at_work).consent.allows(name, "marketing") for name in ("email", "post", "sms", "push"))
+
+
+def test_the_preference_centre_also_asks_what_how_often_and_when(at_work: Running) -> None:
+    at_work.publish(
+        site=Site(interests=(Interest(name="tea", label="Tea & cups"), Interest(name="art", label="Art")))
+    )
+    knows_ada(at_work, "email")
+    path = f"/u/{sealed('unsubscribe')}"
+    wait_until(lambda: "Tea &amp; cups" in get(at_work, path).text)
+    answer = post(at_work, path, "do=choose&channel=email&interest=tea&every_days=7&daytime=evening")
+    for page in (answer.text, get(at_work, path).text if profile(at_work) else ""):
+        assert 'value="tea" checked' in page
+        assert 'value="art" checked' not in page
+        assert 'value="7" selected' in page
+        assert 'value="evening" selected' in page
+    own = profile(at_work).preferences
+    assert (own.interests, own.every_days, own.daytime) == (("tea",), 7, "evening")
+    assert profile(at_work).consent.allows("email", "marketing") is True
+    assert post(at_work, path, "do=choose&every_days=365").status_code == 400
+    assert at_work.get("/v1/customers/ada").json()["preferences"]["every_days"] == 7
 
 
 def test_the_second_yes_of_double_opt_in_is_one_click_more(running: Running) -> None:
