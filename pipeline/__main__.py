@@ -24,6 +24,7 @@ from pipeline.commands import (
     newsletters,
     people,
     roles,
+    segments,
     tasks,
 )
 from pipeline.producers.replay.rows import BadFileError, BadValueError
@@ -82,6 +83,7 @@ app.add_typer(dead_letters.dead_letters_app, name="dead-letters")
 app.add_typer(delivering.deliveries_app, name="deliveries")
 app.add_typer(tasks.tasks_app, name="tasks")
 app.add_typer(newsletters.newsletter_app, name="newsletter")
+app.add_typer(segments.segments_app, name="segments")
 
 
 def _version(asked: bool) -> None:

@@ -14,6 +14,7 @@ from pipeline.core.rules import (
     ExitSegmentEntered,
     ExitSegmentLeft,
     ExitUnsubscribed,
+    Segment,
     Step,
 )
 from pipeline.core.when import (
@@ -129,8 +130,14 @@ def _limits_in_words(campaign: Campaign) -> str:
     return text
 
 
-def _asked_in_words(asks: Campaign | Step) -> str:
-    parts = [_condition_in_words(condition) for condition in asks.conditions]
+def segment_in_words(segment: Segment) -> str:
+    """Who is in the segment."""
+    return _asked_in_words(segment)
+
+
+def _asked_in_words(asks: Campaign | Step | Segment) -> str:
+    all_of = asks.all_of if isinstance(asks, Segment) else asks.conditions
+    parts = [_condition_in_words(condition) for condition in all_of]
     if asks.any_of:
         parts.append(f"({' or '.join(_condition_in_words(condition) for condition in asks.any_of)})")
     parts += [f"not {_condition_in_words(condition)}" for condition in asks.none_of]

@@ -261,6 +261,11 @@ class Reader(Protocol):
     def subject(self, key: str) -> tuple[int | None, bytes | None]:
         """The stored next offset of the subject's partition, and its state, in one atomic read."""
 
+    def page(self, partition: int, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """Up to `limit` subjects of a partition whose key begins with `prefix` (`u:`) and is greater than `after`, in
+        byte order, with their states: for whoever walks past all of them without holding more than a page. Raises
+        Unavailable."""
+
     def stored(self, partition: int) -> tuple[int | None, bytes | None]:
         """The stored next offset of a partition of `events` and its rules (`core.partition.ActiveRules`), of one
         moment; None: nothing is stored."""

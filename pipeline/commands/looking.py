@@ -3,6 +3,7 @@
 import difflib
 import heapq
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,21 +11,23 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline import loyalty, rulebook
+from pipeline import loyalty, rulebook, walking
 from pipeline.api.described import described
 from pipeline.api.view import customer_view
-from pipeline.app import codec_of, open_backend
+from pipeline.app import codec_of, open_backend, wall_ms
 from pipeline.backends.contract import LogRecord, Reader
 from pipeline.backends.reading import blocks
 from pipeline.campaign_words import in_words
 from pipeline.commands.opening import Config, Data, console, settings_of, write_line
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
+from pipeline.core.customer.reachable import could_reach
 from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF
 from pipeline.core.events import RecordErased
+from pipeline.core.rules import Rules
 from pipeline.erased import ErasureFilter, ErasureList
-from pipeline.settings import SettingsError
+from pipeline.settings import Settings, SettingsError
 
 BLOCK = 1_000
 FOLLOW_SECONDS = 0.2
@@ -168,16 +171,46 @@ _WORTH_SAYING = (
 )  # fmt: skip
 
 
-def check(config: Config = None) -> None:
+def check(
+    reach: Annotated[
+        bool, typer.Option("--reach", help="Count in the store how many customers each campaign could reach today.")
+    ] = False,
+    config: Config = None,
+    data: Data = None,
+) -> None:
     """Check the settings and the files of campaigns, segments, loyalty and site, say each campaign in words, and run
     the tests in its file."""
-    settings = settings_of(config)
+    settings = settings_of(config, data)
     folder = Path(settings.campaigns)
     book = rulebook.read(folder, Path(settings.segments), Path(settings.site))
+    tests = rulebook.tried(book, folder)
+    reached = _reached(settings, book) if reach else {}
     for campaign in book.campaigns:
         write_line(in_words(campaign))
+        if reached:
+            write_line(f"  Of {reached['']:,} customers it could reach {reached[campaign.name]:,} today.")
+    if reach and not reached:
+        write_line("No store is here yet (rapport up): whom the campaigns could reach cannot be said.")
     if book.loyalty:
         write_line(loyalty.in_words(book.loyalty))
-    tests = rulebook.tried(book, folder)
     said = f"Settings and {len(book.campaigns)} campaigns in {folder} are well-formed; their {tests} tests hold."
     console.print(said, soft_wrap=True)
+
+
+def _reached(settings: Settings, book: rulebook.Rulebook) -> Counter[str]:
+    """How many each campaign could reach, by its name; "" all customers there are. Nothing where there is no store.
+    One walk for all of them, a page of customers in memory. Raises Unavailable."""
+    counted = Counter[str]()
+    if not settings.log and not Path(settings.data).exists():
+        return counted
+    now, in_force = wall_ms(), Rules(policy=book.policy, segments=book.segments)
+    backend = open_backend(settings)
+    reader = backend.reader()
+    try:
+        for customer in walking.customers(reader):
+            counted[""] += 1
+            counted.update(it.name for it in book.campaigns if could_reach(it, customer, now, in_force))
+    finally:
+        reader.close()
+        backend.close()
+    return counted

@@ -166,6 +166,22 @@ def test_a_store_stays_bound_to_its_log(backend: Backend, store: Store) -> None:
         store.identify(backend.log_identity())
 
 
+def test_a_reader_pages_through_subjects_of_a_kind(store: Store, backend: Backend) -> None:
+    people = ["u:", "u:A", "u:a", "u:b", "u:日本"]
+    others = ["a:1", "m:spring", "p:chair", "v:CODE"]
+    store.commit([change(0, None, 1, subjects={key: key.encode() for key in [*others, *reversed(people)]})])
+    reader = backend.reader()
+    after, seen = "", []
+    while page := reader.page(0, "u:", after, 2):
+        assert len(page) <= 2
+        seen += page
+        after = page[-1][0]
+    assert seen == [(key, key.encode()) for key in people]
+    assert reader.page(0, "u:", "a:9", 1) == [("u:", b"u:")]
+    assert reader.page(1, "u:", "", 9) == []
+    reader.close()
+
+
 def test_a_reader_sees_offset_and_state_of_one_moment(backend: Backend, store: Store) -> None:
     reader = backend.reader()
     assert reader.partitions() == PARTITIONS

@@ -51,6 +51,22 @@ class KafkaRedisReader:
             offset, state = self._redis.client().mget(names)
         return stored_offset(offset, here), state
 
+    def page(self, partition: int, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """Names in order, then their states; who was forgotten between the two is passed over. Raises Unavailable."""
+        beyond = b"(" + (prefix[:-1] + chr(ord(prefix[-1]) + 1)).encode()
+        low = b"(" + after.encode() if after >= prefix else b"[" + prefix.encode()
+        index = self._keys.of(partition, "names")
+        while True:
+            with self._redis.errors():
+                client = self._redis.client()
+                names = client.zrangebylex(index, low, beyond, start=0, num=limit)
+                keys = [name.decode() for name in names]
+                states = client.mget([self._keys.subject(partition, key) for key in keys]) if keys else []
+            found = [(key, state) for key, state in zip(keys, states, strict=True) if state is not None]
+            if found or len(names) < limit:
+                return found
+            low = b"(" + names[-1]
+
     def stored(self, partition: int) -> tuple[int | None, bytes | None]:
         """Offset and rules in one MGET. Raises Unavailable."""
         with self._redis.errors():

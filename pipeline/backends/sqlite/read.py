@@ -57,6 +57,15 @@ class EmbeddedReader:
         )
         return (int(row[0]), row[1]) if row else (None, None)
 
+    def page(self, partition: int, prefix: str, after: str, limit: int) -> list[tuple[str, bytes]]:
+        """Subjects in order, by the primary key."""
+        beyond = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        sql = "SELECT key, state FROM subjects WHERE partition=? AND key>? AND key>=? AND key<? ORDER BY key LIMIT ?"
+        try:
+            return self._connection.execute(sql, (partition, after, prefix, beyond, limit)).fetchall()
+        except sqlite3.Error as problem:
+            raise Unavailable(f"the embedded log and store cannot be read: {problem}") from problem
+
     def stored(self, partition: int) -> tuple[int | None, bytes | None]:
         """The stored offset of a partition and its rules."""
         row = self._row("SELECT next_offset, rules FROM partitions WHERE partition=?", partition)
