@@ -167,6 +167,7 @@ def _not_answered(reading: Reading, lives: dict[str, Life]) -> Iterator[str]:
         if it.campaign in considered:
             answers[it.customer, it.campaign, it.occasion].append(it)
     expected = {(key, *what): moments for key, life in lives.items() for what, moments in life.occasions.items()}
+    expected |= _steps(reading, lives)
     for what in sorted(expected.keys() - answers.keys()):
         if not any((browser, *what[1:]) in answers for browser in lives[what[0]].absorbed):
             yield f"never answered: {what} of {_shown(expected[what][0])}"
@@ -176,15 +177,38 @@ def _not_answered(reading: Reading, lives: dict[str, Life]) -> Iterator[str]:
         if what in expected and given[0].decided_at < expected[what][0]:
             yield f"answered before it came, {_shown(expected[what][0])}: {_named(given[0])}"
         last = given[-1]
-        if last.outcome == "DEFERRED" and last.decided_at < reading.end - LONGEST_WAIT_MS:
+        ended = _journey_ended(answers, what)
+        if last.outcome == "DEFERRED" and not ended and last.decided_at < reading.end - LONGEST_WAIT_MS:
             yield f"put off and never heard of again: {_named(last)} ({last.reason})"
         final = [it for it in given if it.outcome == "TAKEN" or it.reason == "holdout"]
         after = given[given.index(final[0]) + 1 :] if final else []
-        if any(it.outcome != "REVOKED" and it.reason != "already_issued" for it in after):
+        if any(it.outcome not in ("REVOKED", "ENDED") and it.reason != "already_issued" for it in after):
             yield f"answered again after it was settled: {_named(after[0])}"
         for before, later in pairwise(given):
             if before.reason == "already_issued" and not final:
                 yield f"said to be issued, which it was not: {_named(later)}"
+
+
+def _steps(reading: Reading, lives: dict[str, Life]) -> dict[tuple[str, str, str], list[int]]:
+    """The second steps of those who began and neither bought nor lost their order before it was time."""
+    assert reading.shop is not None
+    found = {}
+    for it in reading.decisions:
+        steps = reading.shop.campaigns.get(it.campaign, {}).get("step", ())
+        if not steps or it.occasion.startswith("step:") or (it.outcome != "TAKEN" and it.reason != "holdout"):
+            continue
+        life, began = lives[it.customer], it.decided_at
+        due = began + steps[0]["wait_days"] * DAY_MS
+        over = [*life.bought, life.cancelled.get(it.occasion, 0)]
+        if due < reading.end and not any(began < at <= due for at in over):
+            found[it.customer, it.campaign, f"step:{steps[0]['name']}:{it.occasion}"] = [due]
+    return found
+
+
+def _journey_ended(answers: dict[tuple[str, str, str], list[Decision]], what: tuple[str, str, str]) -> bool:
+    """Whether what is put off is a step of a journey that is over."""
+    begun = answers.get((*what[:2], what[2].rpartition(":")[2]), ())
+    return any(it.outcome == "ENDED" for it in begun)
 
 
 def _untrue(reading: Reading, lives: dict[str, Life], contacts: list[Contact]) -> Iterator[str]:
@@ -232,6 +256,10 @@ def _is_true(it: Decision, lives: dict[str, Life], contacted: list[int], shop: S
         case _, "quiet_hours":
             until = _quiet_until(it.decided_at, standing, shop)
             return until > 0 and facts.get("again_at", until) == until
+        case "ENDED", "bought":
+            return it.decided_at in lives[it.customer].bought
+        case "ENDED", "occasion_gone":
+            return lives[it.customer].cancelled.get(it.occasion) == it.decided_at
         case "REFUSED", "cart_gone":
             return it.occasion != standing.cart
         case "REFUSED", "no_longer_lapsed":

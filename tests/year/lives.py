@@ -71,7 +71,10 @@ class Life:
     views: dict[str, int] = field(default_factory=dict)
     orders: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Those that stand, in the order in which they came: when, and how many pieces."""
-    cancelled: set[str] = field(default_factory=set)
+    cancelled: dict[str, int] = field(default_factory=dict)
+    """And when."""
+    bought: list[int] = field(default_factory=list)
+    """When each order came."""
     stage: str = ""
     lapses: dict[str, int] = field(default_factory=dict)
     """When each rule finds them lapsed, if nothing comes."""
@@ -230,10 +233,11 @@ class Life:
                 self._ordered(order, at)
         elif event.event == "Order Cancelled" and order in self.orders:
             del self.orders[order]
-            self.cancelled.add(order)
+            self.cancelled[order] = at
             self._cancelled(at)
 
     def _ordered(self, order: str, at: int) -> None:
+        self.bought.append(at)
         count = len(self.orders)
         for name, every in self.shop.regulars:
             if count % every == 0:
