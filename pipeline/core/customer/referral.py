@@ -172,17 +172,6 @@ def _asked(own: Referral, claim: ReferralClaimed, profile: "Profile", now: int, 
     return own
 
 
-def _fulfilled(own: Referral, friend: str, rules: Rules, made: Outputs) -> Referral:
-    """A friend's first order stood."""
-    own = replace(own, fulfilled=own.fulfilled + 1, friends=_with(own.friends, friend, "FULFILLED"))
-    facts = facts_json({"friends": own.fulfilled})
-    made += [
-        Candidate(campaign=it.name, occasion=f"friend-{friend}", reason="referred a friend", facts=facts)
-        for it, _ in rules.waiting_for(WhenReferred)
-    ]
-    return own
-
-
 def _followed(own: Referral, profile: "Profile", now: int, rules: Rules, days: int, made: Outputs) -> Referral:
     """Their first order that stands, and once it has stood long enough, what comes of it."""
     standing = [order.at for order in profile.purchases.orders.values() if order.stands() and order.spent_cents()]
