@@ -101,11 +101,11 @@ def test_nobody_is_asked_twice_and_not_everything_at_once():
 @pytest.mark.parametrize(
     ("when", "occasions"),
     [
-        (WhenAnswered(questionnaire="q"), ["q-o1"]),
+        (WhenAnswered(questionnaire="q"), ["q"]),
         (WhenAnswered(questionnaire="p"), []),
-        (WhenAnswered(questionnaire="q", question="mark", op="at_most", value=3), ["q-o1-mark"]),
+        (WhenAnswered(questionnaire="q", question="mark", op="at_most", value=3), ["q-mark"]),
         (WhenAnswered(questionnaire="q", question="mark", op="at_most", value=2), []),
-        (WhenAnswered(questionnaire="q", question="likes", op="contains", value="tea"), ["q-o1-likes"]),
+        (WhenAnswered(questionnaire="q", question="likes", op="contains", value="tea"), ["q-likes"]),
         (WhenAnswered(questionnaire="q", question="colour", op="is", value="blue"), []),
     ],
 )
@@ -135,6 +135,15 @@ def test_after_another_order_what_is_repeated_is_to_be_answered_anew():
     last = said('{"questionnaire":"q","answers":{"why":"so"}}')
     _, made = stepped(but(profile, answers=after), last, waits, at=T0 + 2 * DAY, site=site)
     assert [candidate.occasion for candidate in made] == ["q-o2"]
+
+
+def test_what_is_asked_once_is_one_occasion_whatever_is_ordered_meanwhile():
+    waits = but(CALL, when=WhenAnswered(questionnaire="q"))
+    occasions = [
+        [candidate.occasion for candidate in stepped(profile, said(ALL), waits)[1]]
+        for profile in (buyer(key="u:new"), buyer(0), buyer(0, 1, answers=answered(**KEPT)))
+    ]
+    assert occasions == [["q"], ["q"], ["q"]]
 
 
 def test_a_voucher_for_answers_is_for_people_and_not_for_browsers():

@@ -122,9 +122,11 @@ def _candidates(
     taken: dict[str, Answer],
     rules: Rules,
 ) -> Iterator[Candidate]:
-    """An order is what tells one time from the next: whoever answers twice about it gives one occasion."""
+    """An order is what tells one time from the next where that is asked anew: whoever answers twice about it, or sends
+    again what was asked once, gives one occasion."""
     name = questionnaire.name
-    occasion = f"{name}-{profile.purchases.last_order_id}".rstrip("-")
+    order = profile.purchases.last_order_id if questionnaire.repeats else ""
+    occasion = f"{name}-{order}" if order else name
     for campaign, when in rules.waiting_for(WhenAnswered):
         if when.questionnaire != name:
             continue
