@@ -116,7 +116,7 @@ class WhenTierReached(Part, frozen=True, kw_only=True, tag_field="kind", tag="ti
 
 
 class WhenAnswered(Part, frozen=True, kw_only=True, tag_field="kind", tag="answered"):
-    """The customer has just answered a questionnaire: once for each after an order, once before any."""
+    """The customer has just answered a questionnaire: once, and once more after each order if it `repeats`."""
 
     questionnaire: Name
     question: str = ""

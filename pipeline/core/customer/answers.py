@@ -122,8 +122,8 @@ def _candidates(
     taken: dict[str, Answer],
     rules: Rules,
 ) -> Iterator[Candidate]:
-    """An order is what tells one time from the next where that is asked anew: whoever answers twice about it, or sends
-    again what was asked once, gives one occasion."""
+    """Where it is asked anew after an order, that tells one time from the next: whoever answers twice about it, or
+    sends again what is asked once, gives one occasion."""
     name = questionnaire.name
     order = profile.purchases.last_order_id if questionnaire.repeats else ""
     occasion = f"{name}-{order}" if order else name
