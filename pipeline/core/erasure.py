@@ -26,6 +26,7 @@ from pipeline.core.events import (
     ProfileHandedOver,
 )
 from pipeline.core.identifiers import budget_key, effect_id, invitation_key, voucher_key
+from pipeline.core.invitation import Invitation
 from pipeline.core.partition import IMPORT_SOURCE
 
 PREFIX = "e:"
@@ -58,19 +59,24 @@ def leaves_tombstone(key: str) -> bool:
 
 def obeys(key: str, state: object, request: ErasureRequested) -> bool:
     """Whether the subject is to be forgotten: a browser that others used too, or never proved to be the person's,
-    stays; so does whatever is no person's."""
+    stays; so does whatever is no person's, and a person of whom another is erased that they invited."""
     if key.startswith("a:") and request.owner and isinstance(state, Profile):
         return state.identity.owner == request.owner
-    return key.startswith(("u:", "a:", "v:", "r:"))
+    if key.startswith("r:"):
+        return isinstance(state, Invitation) and state.customer == request.owner
+    return key.startswith(("a:", "v:")) or (key.startswith("u:") and not request.owner)
 
 
 def passed_on(key: str, state: object, request: ErasureRequested) -> Sequence[Send]:
-    """To whom else the request goes: the browsers and vouchers of a person or browser."""
-    if not isinstance(state, Profile):
+    """To whom else the request goes: the browsers, vouchers and invitations of a person or browser. By an invitation
+    they came by, it reaches who has to forget the name of a friend."""
+    if isinstance(state, Invitation) and state.customer != request.owner:
+        return (Send(state.customer, request),)
+    if not isinstance(state, Profile) or not obeys(key, state, request):
         return ()
     linked = [
         Send(to, replace(request, owner=key))
-        for to in (*browsers_of(state), *vouchers_of(state), *_invitation_of(state))
+        for to in (*browsers_of(state), *vouchers_of(state), *_invitations_of(state))
     ]
     names = (key, *_given_browsers(state))
     budgets = [Send(to, replace(request, owner=name)) for to in _budgets_of(state) for name in names]
@@ -99,9 +105,10 @@ def vouchers_of(profile: Profile) -> list[str]:
     return [voucher_key(code) for code in dict.fromkeys((*profile.vouchers.held, *profile.vouchers.former))]
 
 
-def _invitation_of(profile: Profile) -> list[str]:
-    """The subject of the code they invited others with."""
-    return [invitation_key(profile.referral.code)] if profile.referral and profile.referral.code else []
+def _invitations_of(profile: Profile) -> list[str]:
+    """The subjects of the code they invited others with, and of the one they came by."""
+    own = profile.referral
+    return [invitation_key(code) for code in (own.code, own.came_by) if code] if own else []
 
 
 def called_back(key: str, tombstone: Tombstone, salt: bytes, event: Event) -> Sequence[Send]:

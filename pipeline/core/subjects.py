@@ -37,7 +37,8 @@ def step(
     """Step the subject `key` (state None: it does not exist yet, or is to be forgotten) at `now`, epoch ms."""
     kind = key[:2]
     if type(event) is ErasureRequested and kind != "m:":
-        return (None, erasure.passed_on(key, state, event)) if erasure.obeys(key, state, event) else (state, ())
+        after = None if erasure.obeys(key, state, event) else state
+        return after, erasure.passed_on(key, state, event)
     if kind not in _others:
         return customer.step(key, _of_kind(Profile, state, key), event, now, rules)
     match kind:

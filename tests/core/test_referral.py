@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.making import DAY, T0, handed_over, order, rules
+from core.making import DAY, T0, but, handed_over, order, rules
 from core.test_loyalty import lived
 from pipeline.core import erasure, invitation, subjects
 from pipeline.core.customer.identity import Browser, Identity
@@ -179,12 +179,21 @@ def test_the_invitation_passes_on_to_whose_it_is_and_refuses_a_code_nobody_has()
 
 
 def test_an_erased_person_takes_their_invitation_along():
-    profile, _ = ann(identified())
+    profile, _ = ann(identified(CODE))
     request = ErasureRequested(request_id="r", salt=b"0" * 16, source="test", received_at=T0)
     key = f"r:{profile.referral.code}"
-    assert key in [it.to for it in erasure.passed_on("u:ann", profile, request)]
-    state = Invitation(key, T0, "u:ann")
-    assert subjects.step(key, state, request, T0, RULES) == (None, ())
+    assert [it.to for it in erasure.passed_on("u:ann", profile, request)] == [key, f"r:{CODE}"]
+    theirs = but(request, owner="u:ann")
+    assert subjects.step(key, Invitation(key, T0, "u:ann"), theirs, T0, RULES) == (None, ())
+
+
+def test_who_invited_somebody_erased_stays_and_forgets_the_name():
+    request = ErasureRequested(request_id="r", owner="u:bob", salt=b"0" * 16, source="test", received_at=T0)
+    others = Invitation(f"r:{CODE}", T0, "u:ann")
+    assert subjects.step(others.key, others, request, T0, RULES) == (others, (Send("u:ann", request),))
+    profile, _ = ann(identified())
+    assert subjects.step("u:ann", profile, request, T0, RULES) == (profile, ())
+    assert subjects.step("r:NONE", None, request, T0, RULES) == (None, ())
 
 
 def test_what_is_said_to_who_does_not_exist_is_nothing():
