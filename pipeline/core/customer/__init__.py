@@ -199,7 +199,7 @@ def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> list[
     if type(event) is Clickstream:
         asked = _ASKED_BY_NAME.get(event.event, asked)
     for name, feature_step, only_for in asked:
-        if only_for is not None and only_for.isdisjoint(said):
+        if only_for is not None and (not said or only_for.isdisjoint(said)):
             continue
         after, made = feature_step(profile, event, now, rules, notes)
         if name:

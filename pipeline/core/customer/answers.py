@@ -24,7 +24,7 @@ ANSWERED = "Questionnaire Answered"
 MAX_QUESTIONNAIRES = 50
 """The one answered longest ago makes room."""
 MAX_ANSWER_CHARACTERS = 500
-HEARS: frozenset[type] = frozenset({Clickstream, HandedOver})
+HEARS: frozenset[type | str] = frozenset({ANSWERED, HandedOver})
 _NOTHING: tuple[()] = ()
 
 

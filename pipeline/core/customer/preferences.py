@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 UPDATED = "Preferences Updated"
-HEARS: frozenset[type] = frozenset({Clickstream, HandedOver})
+HEARS: frozenset[type | str] = frozenset({UPDATED, HandedOver})
 _NOTHING: tuple[()] = ()
 
 
