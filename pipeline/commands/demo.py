@@ -16,7 +16,7 @@ from pipeline.app import App, open_backend, publish_campaigns, wall_ms
 from pipeline.commands.deciding import Deciders, processes_for
 from pipeline.commands.history import progress_bar, put_on_log
 from pipeline.commands.opening import console
-from pipeline.commands.roles import deliver_until, work_until
+from pipeline.commands.roles import begin_heart, deliver_until, work_until
 from pipeline.demo import agent, crowd, customers
 from pipeline.demo.door import Door, EndedError
 from pipeline.demo.mail_server import HOST, MailServer
@@ -153,6 +153,7 @@ class _Live:
             running.thread("mail", self._mail_server.run)
             running.thread("work", lambda stop: work_until(app, stop))
             running.thread("deliver", lambda stop: deliver_until(app, stop))
+            begin_heart(app, running, "collect", "serve", "work", "deliver")
             self._people(running, address)
             words = WHAT_TO_DO.format(
                 address=address, feed=app.feed_path(), log_in=LOG_IN, password=self._passwords[LOG_IN]

@@ -14,11 +14,16 @@ from typing import Any
 import httpx
 import pytest
 from cli.home import RAPPORT, Role, ask, until
+from operations.running import RULES, scaled
+from operations.test_dashboards import NEEDS_MORE, PANELS
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, expect
 from playwright.sync_api import TimeoutError as TooLateError
+from servers.prometheus import PrometheusServer
 
 from web.stand_in import SEGMENT_BROWSER
 
+NOT_HERE = ("rapport_spool_", "rapport_relay_")
+"""Without Kafka there is neither spool nor relay."""
 COFFEES = ("Morning Blend", "Sidamo Light Roast", "Espresso Nero", "Evening Decaf")
 
 
@@ -207,7 +212,7 @@ class Mailbox:
 
     def _followed(self, link: str) -> Page | None:
         try:
-            with self.page.context.expect_page(timeout=10_000) as opened:
+            with self.page.context.expect_page(timeout=3_000) as opened:
                 self.mail.get_by_role("link", name=link).click()
         except TooLateError:
             return None
@@ -264,6 +269,21 @@ def test_who_is_asked_is_answered_from_the_desk(demo: Demo, browser: Browser, pa
     kim.keyboard.press("Enter")
     expect(page.get_by_role("log", name="Chat")).to_contain_text("The Morning Blend.")
     kim.context.close()
+
+
+@pytest.fixture(scope="module")
+def prometheus(demo: Demo) -> Iterator[PrometheusServer]:
+    with PrometheusServer(
+        {"demo": int(demo.url.rpartition(":")[2])}, scaled(RULES.read_text(encoding="utf-8"))
+    ) as server:
+        yield server
+
+
+def test_every_panel_of_the_dashboards_has_something_to_show(prometheus: PrometheusServer) -> None:
+    queries = {target["expr"] for _, panel in PANELS for target in panel["targets"]}
+    answered = {each for each in queries if not any(part in each for part in (*NEEDS_MORE, *NOT_HERE))}
+    assert len(answered) > 30
+    until(lambda: not [each for each in answered if not prometheus.query(each)], 120)
 
 
 def test_the_live_feed_shows_decisions_as_they_are_taken(demo: Demo, page: Page) -> None:
