@@ -93,12 +93,12 @@ def step(
 ) -> tuple[Journeys, Sequence[Output | Note]]:
     """Candidates for the steps whose wait is over, and what ended."""
     own = profile.journeys
+    if not own.open and type(event) is not HandedOver:  # nearly always
+        return own, ()
     made: list[Output | Note] = []
     before = own.open
     if isinstance(event, HandedOver) and event.history is not None and event.history.journeys.open:
         before = dict(_merged(before, event.history.journeys.open, rules, made))
-    if not before:
-        return own, made
     after: dict[str, Journey] = {}
     for name, journey in before.items():
         if name in rules.paused:
