@@ -186,6 +186,8 @@ class Deliverer:
                 if isinstance(delivery, Delivery):
                     ledger.take(delivery, record.offset)
                     self._intake.rescan_to((delivery.topic, delivery.partition), delivery.offset + 1)
+            if not is_rescan:
+                ledger.forget_old()
         if is_rescan and first > 0:
             self._intake.leave_before(number, oldest_at or self._clock())
         ledger.next_offset = max(start, end)

@@ -5,6 +5,8 @@ too much is; what is done is remembered for a while, against effects that stand 
 not acted on again rests on the cursor, which commits with the records: every effect below it has one.
 """
 
+from collections import OrderedDict
+
 from pipeline.core.deliveries import OPEN, Delivery, Status
 
 DONE_REMEMBERED = 10_000
@@ -19,7 +21,7 @@ class Ledger:
         self._deliverer = deliverer
         self.open: dict[str, Delivery] = {}
         self._kept_at: dict[str, int] = {}
-        self._done: dict[str, Status] = {}
+        self._done: OrderedDict[str, Status] = OrderedDict()
         self.next_offset = 0
         """Where to read on."""
 
@@ -64,7 +66,7 @@ class Ledger:
     def forget_old(self) -> None:
         """Of what is done remember the latest."""
         while len(self._done) > DONE_REMEMBERED:
-            del self._done[next(iter(self._done))]
+            self._done.popitem(last=False)
 
     def _replays(self, record: Delivery) -> bool:
         """Nobody can ask for what was sent, or is being acted on, once more."""
