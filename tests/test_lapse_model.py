@@ -263,6 +263,14 @@ def test_nobody_lapses_within_a_day_of_buying() -> None:
     assert lapses_at(MODEL, history, 0.9, 273) == at(1) + 13 * HOUR_MS
 
 
+def test_a_score_that_is_the_threshold_is_not_below_it() -> None:
+    history = history_of(0, 40)
+    lapse_ms = lapses_at(MODEL, history, 0.2, 273)
+    assert lapse_ms is not None
+    exactly = p_buys(MODEL, history, lapse_ms, 273)
+    assert lapses_at(MODEL, history, exactly, 273) == lapse_ms + HOUR_MS
+
+
 def test_some_never_lapse() -> None:
     assert lapses_at(MODEL, history_of(0), 0.001, 273) is None
 
