@@ -1,6 +1,7 @@
 """What every test may use: the fixture modules and the options."""
 
 import pytest
+from hypothesis import settings
 from servers.kafka import KafkaServer
 
 pytest_plugins = ["servers.fixtures"]
@@ -17,3 +18,6 @@ def pytest_configure() -> None:
     """Brokers of tests come and go: for the little that each does, compiling its code well costs more than it brings
     (a start takes half the processor time). Those of the benches do."""
     KafkaServer.java_options = ("-XX:TieredStopAtLevel=1",)
+    # No assertion is timed: on a busy machine a case of a millisecond may take a second.
+    settings.register_profile("untimed", deadline=None)
+    settings.load_profile("untimed")
