@@ -10,8 +10,17 @@ from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.activity import MAX_RECENT
 from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
 from pipeline.core.rules import Campaign, Contact, ExitCartGone, ExitCondition
-from pipeline.core.when import Kind, WhenCartAbandoned, WhenHesitating, WhenInterested
+from pipeline.core.when import (
+    Kind,
+    WhenBackInStock,
+    WhenCartAbandoned,
+    WhenHesitating,
+    WhenInterested,
+    WhenNewProduct,
+    WhenPriceDropped,
+)
 
+BY_LOOKING = WhenInterested | WhenPriceDropped | WhenBackInStock | WhenNewProduct
 CHANNELS = ("email", "push", "site", "sms", "phone", "post")
 PURPOSES = ("marketing", "service", "profiling")
 Place = tuple[str | int, ...]
@@ -68,9 +77,12 @@ def _done(path: Place, do: Do, when: Kind) -> Iterator[Problem]:
             yield here, "a voucher needs either `discount_percent` or `discount_cents`, above 0, and not both"
         if do.discount_cents and not do.currency:
             yield here, '`discount_cents` needs a `currency`, for example "EUR"'
-    if isinstance(do, DoVoucher | DoPoints) and isinstance(when, WhenInterested):
+    if isinstance(do, DoVoucher | DoPoints) and isinstance(when, BY_LOOKING):
         what = "a voucher does" if isinstance(do, DoVoucher) else "points do"
-        yield (*here, "kind"), f"{what} not go with [when] kind interested: anybody can look at products"
+        yield (
+            (*here, "kind"),
+            f"{what} not go with [when] kind {when.__struct_config__.tag}: anybody can look at products",
+        )
     if isinstance(do, DoVoucher | DoPoints if isinstance(when, WhenHesitating) else DoChatPrompt):
         yield (
             (*here, "kind"),

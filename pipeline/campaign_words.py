@@ -20,14 +20,17 @@ from pipeline.core.rules import (
 from pipeline.core.when import (
     Kind,
     WhenAnswered,
+    WhenBackInStock,
     WhenCartAbandoned,
     WhenDate,
     WhenHesitating,
     WhenInterested,
     WhenLapsed,
+    WhenNewProduct,
     WhenNewsletter,
     WhenNthOrder,
     WhenPointsReached,
+    WhenPriceDropped,
     WhenReferred,
     WhenRegular,
     WhenScheduled,
@@ -82,6 +85,12 @@ def _when_in_words(when: Kind) -> str:
             return f"it is {on}, {at}, where they live"
         case WhenSegmentEntered(segment=segment):
             return f"a customer comes into the segment {segment}"
+        case WhenPriceDropped(percent=percent):
+            return f"what is in a customer's cart, on their wish list or looked at often costs {percent} % less"
+        case WhenBackInStock():
+            return "what is in a customer's cart, on their wish list or looked at often can be had again"
+        case WhenNewProduct(category=category):
+            return f"there is a new product of {category or 'a category'} that a customer likes"
         case WhenSegmentLeft(segment=segment):
             return f"a customer drops out of the segment {segment}"
         case WhenNewsletter(segment=segment):

@@ -47,6 +47,8 @@ INTERNALS: tuple[type, ...] = (
     catalogue.BoughtTogether,
     catalogue.ProductRanked,
     catalogue.ProductChanged,
+    catalogue.TopicFollowed,
+    catalogue.ProductNews,
     events.EffectDelivered,
     task_events.TaskCompleted,
     events.ErasureRequested,

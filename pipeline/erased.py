@@ -14,6 +14,7 @@ from pipeline.backends.contract import LogRecord, Reader
 from pipeline.backends.reading import blocks
 from pipeline.codec import Codec, Record, Undecodable
 from pipeline.core import bounds, erasure
+from pipeline.core.catalogue import TopicFollowed
 from pipeline.core.effects import Erasure
 from pipeline.core.events import BudgetRequested, ErasureRequested, ProfileClaimed, RecordErased, VoucherIssued
 from pipeline.core.loyalty_events import ReferralClaimed
@@ -165,11 +166,13 @@ def nobody_of(salt: bytes, key: str) -> str:
 
 def unnamed(
     event: Record | None, nobodies: Mapping[str, str]
-) -> ProfileClaimed | BudgetRequested | ReferralClaimed | ErasureRequested | None:
+) -> ProfileClaimed | BudgetRequested | ReferralClaimed | TopicFollowed | ErasureRequested | None:
     """What was said to a subject that stays, without the name of who was erased; None: it names nobody of these."""
     if isinstance(event, ProfileClaimed) and event.claimant in nobodies:
         return msgspec.structs.replace(event, claimant=nobodies[event.claimant])
     if isinstance(event, BudgetRequested | ReferralClaimed) and event.customer in nobodies:
+        return msgspec.structs.replace(event, customer=nobodies[event.customer])
+    if isinstance(event, TopicFollowed) and event.customer in nobodies:
         return msgspec.structs.replace(event, customer=nobodies[event.customer])
     if isinstance(event, ErasureRequested) and event.owner in nobodies:
         return msgspec.structs.replace(event, owner=nobodies[event.owner])

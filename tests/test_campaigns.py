@@ -119,7 +119,8 @@ def test_each_alternative_of_the_example_is_valid_once_it_is_uncommented():
         task = '[do]\nkind = "task"\ntask = "phone"\ninstructions = "Ask."\n'
         when = '[when]\nkind = "hesitating"\n' if prompt else '[when]\nkind = "lapsed"\n'
         do = '[do]\nkind = "chat_prompt"\n' if prompt else '[do]\nkind = "voucher"\ndiscount_percent = 5\n'
-        do = task if "interested" in block and "stage" not in block else do
+        by_looking = re.search(r'"(interested|price_dropped|back_in_stock|new_product)"$', block, re.MULTILINE)
+        do = task if by_looking and "stage" not in block else do
         contact = '[contact]\nchannels = ["email"]\n' if 'kind = "message"' in block else ""
         head = 'name = "x"\n' + (do if block.startswith("[when]") else when)
         campaign = parse(head + block + "\n" + contact, Path("x.toml"))

@@ -44,6 +44,8 @@ class ChangedProduct(msgspec.Struct, frozen=True, kw_only=True):
     """0: there is none. Never said: nobody counts, and it is taken to be there."""
     url: Url = ""
     image_url: Url = ""
+    is_new: bool = False
+    """Campaigns of kind `new_product` are to hear of it, unless it is known already."""
 
 
 class CatalogueChange(msgspec.Struct, frozen=True):
@@ -125,6 +127,7 @@ class Products:
             stock=-1 if product.stock is None else product.stock,
             url=product.url,
             image_url=product.image_url,
+            is_new=product.is_new,
             source=self._source,
             received_at=self._clock(),
         )

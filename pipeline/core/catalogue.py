@@ -4,6 +4,8 @@ Only data lives here, as in `pipeline.core.events`. A record goes to a product (
 (`c:NAME`; `c:` alone is the whole shop).
 """
 
+from typing import Literal
+
 import msgspec
 
 
@@ -48,8 +50,35 @@ class ProductChanged(msgspec.Struct, frozen=True, kw_only=True):
     """Pieces; 0: there is none; -1: as it was, or nobody counts them."""
     url: str = ""
     image_url: str = ""
+    is_new: bool = False
+    """Those who like its category are to hear of it, if it was not listed before."""
     source: str = ""
     received_at: int
 
 
-OfProducts = BoughtTogether | ProductRanked | ProductChanged
+class TopicFollowed(msgspec.Struct, frozen=True, kw_only=True):
+    """To the followers of a product or category: this customer is one of them, or is not any more."""
+
+    topic: str
+    """The subject key of the product or category."""
+    customer: str
+    follows: bool
+    received_at: int
+
+
+class ProductNews(msgspec.Struct, frozen=True, kw_only=True):
+    """From a product to those who follow it, or its category; the followers' subjects pass it on to each of them."""
+
+    topic: str
+    product_id: str
+    kind: Literal["PRICE_DROPPED", "BACK_IN_STOCK", "NEW"]
+    category: str
+    price_cents: int
+    was_cents: int
+    """What it cost before."""
+    at: int
+    """When it changed, epoch ms: which change this is."""
+    received_at: int
+
+
+OfProducts = BoughtTogether | ProductRanked | ProductChanged | TopicFollowed | ProductNews

@@ -25,6 +25,7 @@ from pipeline.core.events import (
     ProfileClaimed,
     ProfileHandedOver,
 )
+from pipeline.core.followers import shard_of
 from pipeline.core.identifiers import budget_key, effect_id, invitation_key, voucher_key
 from pipeline.core.invitation import Invitation
 from pipeline.core.partition import IMPORT_SOURCE
@@ -80,7 +81,12 @@ def passed_on(key: str, state: object, request: ErasureRequested) -> Sequence[Se
     ]
     names = (key, *_given_browsers(state))
     budgets = [Send(to, replace(request, owner=name)) for to in _budgets_of(state) for name in names]
-    return [*linked, *budgets]
+    return [*linked, *budgets, *_unfollowed(state, names, request)]
+
+
+def _unfollowed(profile: Profile, names: Sequence[str], request: ErasureRequested) -> list[Send]:
+    topics = profile.following.topics
+    return [Send(shard_of(topic, name), replace(request, owner=name)) for topic in topics for name in names]
 
 
 def browsers_of(profile: Profile) -> list[str]:

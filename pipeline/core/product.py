@@ -5,17 +5,20 @@ once for each (`pipeline.core.customer.baskets`), so that a count here equals on
 is and costs it learns from the shop. Which product is shown to whom is for `pipeline.recommending`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from pipeline.core.catalogue import BoughtTogether, ProductChanged, ProductRanked
+from pipeline.core.catalogue import BoughtTogether, ProductChanged, ProductNews, ProductRanked
 from pipeline.core.effects import Output, Send
 from pipeline.core.events import Stimulus
+from pipeline.core.followers import shards_of
 from pipeline.core.identifiers import category_key
 from pipeline.core.requirement import require
 from pipeline.core.rules import Rules
+from pipeline.core.when import WhenBackInStock, WhenNewProduct, WhenPriceDropped
 
 MAX_PARTNERS = 256
 """Up to so many different partners the counts are exact. Beyond, a new one takes the place of the rarest and counts
@@ -23,6 +26,7 @@ from there (space-saving, Metwally, Agrawal and El Abbadi 2005): none of those o
 count is too high by more than a 256th of all."""
 RANKED_AGAIN = 4
 """A category hears of a quarter more or less: of a bestseller some fifty times in its life, and not at each order."""
+Kind = Literal["PRICE_DROPPED", "BACK_IN_STOCK", "NEW"]
 _NOTHING: tuple[()] = ()
 
 
@@ -51,7 +55,7 @@ class ProductState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def step(
-    key: str, state: ProductState | None, event: Stimulus, now: int, _rules: Rules
+    key: str, state: ProductState | None, event: Stimulus, now: int, rules: Rules
 ) -> tuple[ProductState | None, Sequence[Output]]:
     """The product after `event` at `now`, epoch ms; None: nothing is known of it."""
     if not isinstance(event, BoughtTogether | ProductChanged):
@@ -59,7 +63,8 @@ def step(
     state = state or ProductState(key, now)
     require(now >= state.now, "time never goes back: now is the later of the record's and the product's")
     if isinstance(event, ProductChanged):
-        return _ranked(_changed(replace(state, now=now), event), event.category or state.category)
+        after, ranks = _ranked(_changed(replace(state, now=now), event), event.category or state.category)
+        return after, [*ranks, *_news(state, after, event, rules)]
     partners = _with_partners(state.partners, event) if event.others else state.partners
     orders = max(state.orders + event.change, 0) if event.counts else state.orders
     category = state.category if state.is_listed else event.category or state.category
@@ -77,6 +82,33 @@ def _changed(state: ProductState, event: ProductChanged) -> ProductState:
         url=event.url or state.url,
         image_url=event.image_url or state.image_url,
     )
+
+
+def _news(before: ProductState, after: ProductState, event: ProductChanged, rules: Rules) -> Iterator[Send]:
+    """What those who follow it are told, if a campaign is about it: nothing of what is not there."""
+    if after.stock == 0:
+        return
+    topic = after.key
+    if 0 <= after.price_cents < before.price_cents and WhenPriceDropped in rules.by_kind:
+        yield from _told(topic, "PRICE_DROPPED", before, after)
+    if before.stock == 0 and WhenBackInStock in rules.by_kind:
+        yield from _told(topic, "BACK_IN_STOCK", before, after)
+    if event.is_new and not before.is_listed and after.category and WhenNewProduct in rules.by_kind:
+        yield from _told(category_key(after.category), "NEW", before, after)
+
+
+def _told(topic: str, kind: Kind, before: ProductState, after: ProductState) -> Iterator[Send]:
+    news = ProductNews(
+        topic=topic,
+        product_id=after.key.removeprefix("p:"),
+        kind=kind,
+        category=after.category,
+        price_cents=after.price_cents,
+        was_cents=before.price_cents,
+        at=after.now,
+        received_at=after.now,
+    )
+    return (Send(shard, news) for shard in shards_of(topic))
 
 
 def _with_partners(partners: dict[str, int], event: BoughtTogether) -> dict[str, int]:

@@ -5,19 +5,21 @@ from typing import TypeVar
 
 import msgspec
 
-from pipeline.core import budget, category, customer, erasure, invitation, product, voucher
+from pipeline.core import budget, category, customer, erasure, followers, invitation, product, voucher
 from pipeline.core.budget import BudgetState
 from pipeline.core.category import CategoryState
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Output
 from pipeline.core.events import ErasureRequested, Stimulus
+from pipeline.core.followers import FollowersState
 from pipeline.core.invitation import Invitation
 from pipeline.core.product import ProductState
 from pipeline.core.rules import Rules
 from pipeline.core.voucher import VoucherState
 
-_Kind = TypeVar("_Kind", Profile, VoucherState, BudgetState, ProductState, CategoryState, Invitation)
-State = Profile | VoucherState | BudgetState | ProductState | CategoryState | Invitation
+_OfProducts = ProductState | CategoryState | FollowersState
+_Kind = TypeVar("_Kind", Profile, VoucherState, BudgetState, ProductState, CategoryState, FollowersState, Invitation)
+State = Profile | VoucherState | BudgetState | _OfProducts | Invitation
 
 _encoder = msgspec.msgpack.Encoder()
 _profiles = msgspec.msgpack.Decoder(Profile)
@@ -26,9 +28,12 @@ _others: dict[str, msgspec.msgpack.Decoder[State]] = {
     "m:": msgspec.msgpack.Decoder(BudgetState),
     "p:": msgspec.msgpack.Decoder(ProductState),
     "c:": msgspec.msgpack.Decoder(CategoryState),
+    "f:": msgspec.msgpack.Decoder(FollowersState),
     "r:": msgspec.msgpack.Decoder(Invitation),
 }
 """What is no customer, by the beginning of its key."""
+_LETTING_GO = frozenset({"m:", "f:"})
+"""Nobody's own, and they let go of who is erased."""
 
 
 def step(
@@ -36,7 +41,7 @@ def step(
 ) -> tuple[State | None, Sequence[Output]]:
     """Step the subject `key` (state None: it does not exist yet, or is to be forgotten) at `now`, epoch ms."""
     kind = key[:2]
-    if type(event) is ErasureRequested and kind != "m:":
+    if type(event) is ErasureRequested and kind not in _LETTING_GO:
         after = None if erasure.obeys(key, state, event) else state
         return after, erasure.passed_on(key, state, event)
     if kind not in _others:
@@ -50,6 +55,8 @@ def step(
             return invitation.step(_of_kind(Invitation, state, key), event, now)
         case "p:":
             return product.step(key, _of_kind(ProductState, state, key), event, now, rules)
+        case "f:":
+            return followers.step(key, _of_kind(FollowersState, state, key), event, now, rules)
         case _:
             return category.step(key, _of_kind(CategoryState, state, key), event, now, rules)
 

@@ -82,6 +82,24 @@ class WhenDate(Part, frozen=True, kw_only=True, tag_field="kind", tag="date"):
     at: TimeOfDay = "09:00"
 
 
+class WhenPriceDropped(Part, frozen=True, kw_only=True, tag_field="kind", tag="price_dropped"):
+    """What the customer has in the cart or on the wish list, or looked at three times, costs so much less: once for
+    each change. Not of what they own."""
+
+    percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
+
+
+class WhenBackInStock(Part, frozen=True, kw_only=True, tag_field="kind", tag="back_in_stock"):
+    """What the customer has in the cart or on the wish list, or looked at three times, can be had again."""
+
+
+class WhenNewProduct(Part, frozen=True, kw_only=True, tag_field="kind", tag="new_product"):
+    """There is a new product of a category that the customer looked at three times, or bought of."""
+
+    category: str = ""
+    """"" for any."""
+
+
 class WhenSegmentEntered(Part, frozen=True, kw_only=True, tag_field="kind", tag="segment_entered"):
     """The customer has just come into this segment."""
 
@@ -145,6 +163,9 @@ Kind = (
     | WhenCartAbandoned
     | WhenScheduled
     | WhenDate
+    | WhenPriceDropped
+    | WhenBackInStock
+    | WhenNewProduct
     | WhenSegmentEntered
     | WhenSegmentLeft
     | WhenNewsletter

@@ -41,7 +41,7 @@ SALT = b"0123456789abcdef"
 THANKS = Campaign(
     name="thanks", when=WhenRegular(every_orders=2), do=DoVoucher(discount_percent=10), budget=Budget(vouchers=100)
 )
-NO_PERSONS = ("e:", "m:", "p:", "c:")
+NO_PERSONS = ("e:", "m:", "p:", "c:", "f:")
 TOPICS = ("vouchers", "decisions", "erasures", "dead-letters")
 OPTIONS = WorkerOptions(code_secret=b"s", source="work@one", ticks=False)
 

@@ -22,6 +22,7 @@ from pipeline.core.effects import (
     VoucherRevoked,
 )
 from pipeline.core.events import BudgetAnswered, BudgetSettled, ProfileClaimed, ProfileHandedOver, VoucherRedeemed
+from pipeline.core.followers import FollowersState
 from pipeline.core.invitation import Invitation
 from pipeline.core.product import ProductState
 from pipeline.core.subjects import State
@@ -40,7 +41,7 @@ def happening(at: int, key: str, output: Output) -> str:
 
 def is_of_products(_at: int, key: str, output: Output) -> bool:
     """Whether it concerns products only: what stories of people pass over."""
-    return key.startswith(("p:", "c:")) or (isinstance(output, Send) and isinstance(output.message, OfProducts))
+    return key.startswith(("p:", "c:", "f:")) or (isinstance(output, Send) and isinstance(output.message, OfProducts))
 
 
 def _told(key: str, output: Output) -> str:
@@ -108,6 +109,8 @@ def facts(state: State) -> list[str]:
             told = _budget_facts(state)
         case ProductState():
             told = [("orders", str(state.orders or "")), ("beside", _pairs(state.partners))]
+        case FollowersState():
+            told = [("followed by", ", ".join(state.customers))]
         case CategoryState():
             told = [("sells", _pairs(state.sellers))]
         case Invitation():

@@ -11,6 +11,7 @@ import pytest
 from pipeline.core import voucher
 from pipeline.core.category import CategoryState
 from pipeline.core.events import RedemptionRequested
+from pipeline.core.followers import FollowersState
 from pipeline.core.product import ProductState
 from pipeline.core.voucher import VoucherState
 from pipeline.rehearsal import script
@@ -51,7 +52,7 @@ def play(text: str) -> str:
         told = len(log.happened)
         ends += [f"{telling.moment(line.now)}  {answer}"] if answer else []
     for state in sorted(log.states.values(), key=lambda state: state.key):
-        if with_products or not isinstance(state, ProductState | CategoryState):
+        if with_products or not isinstance(state, ProductState | CategoryState | FollowersState):
             ends += ["", *telling.facts(state)]
     return _named("\n".join(ends).lstrip("\n") + "\n", log)
 

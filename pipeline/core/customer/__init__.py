@@ -16,6 +16,8 @@ from typing import Any, cast, get_args
 import msgspec
 from msgspec.structs import force_setattr, replace
 
+from pipeline.core import followers
+from pipeline.core.catalogue import ProductNews
 from pipeline.core.customer import (
     activity,
     answers,
@@ -26,6 +28,7 @@ from pipeline.core.customer import (
     decisions,
     dedup,
     expiry,
+    following,
     identity,
     journeys,
     lapse,
@@ -81,6 +84,7 @@ FEATURES: tuple[tuple[str, frozenset[type | str], Step], ...] = (
     ("activity", activity.HEARS, activity.step),
     ("purchases", purchases.HEARS, purchases.step),
     ("baskets", baskets.HEARS, baskets.step),
+    ("following", following.HEARS, following.step),
     ("lapse", lapse.HEARS, lapse.step),
     ("lifecycle", lifecycle.HEARS, lifecycle.step),
     ("", regulars.HEARS, regulars.step),
@@ -117,7 +121,7 @@ WAITING: tuple[Callable[[Profile], int], ...] = (
 """When what waits for a moment is due next, epoch ms; 0: it waits for nothing."""
 
 _NOTES: frozenset[type | str] = frozenset(get_args(Note))
-_OF_THE_PERSON = (VoucherRedeemed, EffectDelivered, BudgetAnswered, TaskCompleted)
+_OF_THE_PERSON = (VoucherRedeemed, EffectDelivered, BudgetAnswered, TaskCompleted, ProductNews)
 """A browser that was handed over sends these on: they are about what it was given before."""
 _ENVELOPES = frozenset({Forwarded, ProfileHandedOver, EventForwarded})
 _Asked = tuple[tuple[str, Step, frozenset[type | str] | None], ...]
@@ -148,7 +152,7 @@ def step(
     profile's own. Returns the profile (None: forget it) and what is to be done."""
     if profile is None:
         if not isinstance(event, Tracked | ProfileClaimed):
-            return None, [*pending.unwanted(event, (), now)] if isinstance(event, BudgetAnswered) else []
+            return None, _declined(key, event, now)
         profile = Profile(key, now)
     else:
         require(now >= profile.now, "time never goes back: now is the later of the record's and the profile's")
@@ -164,7 +168,8 @@ def step(
         if profile.identity.owner:
             return _forwarded(profile, event)
     elif profile.identity.owner and isinstance(event, _OF_THE_PERSON):
-        return profile, [Send(profile.identity.owner, replace(event, received_at=now))]
+        declined = _declined(key, event, now) if isinstance(event, ProductNews) else []
+        return profile, [Send(profile.identity.owner, replace(event, received_at=now)), *declined]
     elif isinstance(event, TimerDue):
         if 0 < expiry.due(profile) <= now:
             return None, []
@@ -211,6 +216,13 @@ def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> list[
             else:
                 outputs.append(one)
     return outputs
+
+
+def _declined(key: str, event: Stimulus, now: int) -> list[Output]:
+    """What is answered to news and grants by who is not known (any more) under this key."""
+    if isinstance(event, ProductNews):
+        return [followers.followed(event.topic, key, now, follows=False)]
+    return [*pending.unwanted(event, (), now)] if isinstance(event, BudgetAnswered) else []
 
 
 def _opened(event: Stimulus) -> Stimulus:

@@ -16,12 +16,23 @@ from pipeline.core.do import DoChatPrompt, DoPoints, DoVoucher
 from pipeline.core.events import Stimulus, Tracked
 from pipeline.core.identifiers import stable_percent
 from pipeline.core.rules import Campaign, Rules
-from pipeline.core.when import WhenAnswered, WhenCartAbandoned, WhenHesitating, WhenInterested, WhenLapsed
+from pipeline.core.when import (
+    WhenAnswered,
+    WhenBackInStock,
+    WhenCartAbandoned,
+    WhenHesitating,
+    WhenInterested,
+    WhenLapsed,
+    WhenNewProduct,
+    WhenPriceDropped,
+)
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
 DAY_MS = 86_400_000
+NEWS = WhenPriceDropped | WhenBackInStock | WhenNewProduct
+"""An occasion of these is `PRODUCT@MOMENT`."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -45,6 +56,8 @@ def outdated(sitting: Sitting, campaign: Campaign, occasion: str) -> Refusal | N
     """What came true when it began to wait is so no longer."""
     if (campaign.name, occasion) in sitting.rules.stopped:
         return Refusal("newsletter_stopped", {"edition": occasion})
+    if isinstance(campaign.when, NEWS) and occasion.rpartition("@")[0] in sitting.profile.baskets.owned():
+        return Refusal("bought_meanwhile", {"product": occasion.rpartition("@")[0]})
     last_order_id = sitting.profile.purchases.last_order_id
     if isinstance(campaign.when, WhenLapsed) and occasion != last_order_id:
         return Refusal("no_longer_lapsed", {"last_order": last_order_id})
@@ -62,7 +75,9 @@ def is_unverified(sitting: Sitting, campaign: Campaign) -> bool:
     if not isinstance(do, DoVoucher | DoPoints):
         return False
     for_the_known = isinstance(do, DoPoints) or isinstance(when, WhenAnswered)
-    return isinstance(when, WhenHesitating | WhenInterested) or (for_the_known and sitting.profile.is_browser())
+    return isinstance(when, WhenHesitating | WhenInterested | NEWS) or (
+        for_the_known and sitting.profile.is_browser()
+    )
 
 
 def _expired(sitting: Sitting, campaign: Campaign) -> Refusal | None:

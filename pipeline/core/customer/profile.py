@@ -10,6 +10,7 @@ from pipeline.core.customer.consent import Consent
 from pipeline.core.customer.contacts import Contacts
 from pipeline.core.customer.decisions import Decisions
 from pipeline.core.customer.dedup import Dedup
+from pipeline.core.customer.following import Following
 from pipeline.core.customer.identity import Identity
 from pipeline.core.customer.journeys import Journeys
 from pipeline.core.customer.lapse import Lapse
@@ -53,6 +54,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """None: nobody was invited, nor could be."""
     journeys: Journeys = Journeys()
     baskets: Baskets = Baskets()
+    following: Following = Following()
     preferences: Preferences = Preferences()
     answers: Answers = Answers()
     modules: Modules = Modules()
