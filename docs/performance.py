@@ -79,7 +79,7 @@ SECTIONS: dict[str, tuple[str, str]] = {
     "collector": ("The collector", COLLECTOR),
     "latency": ("From an event to its trigger", LATENCY),
     "growth": ("How cost grows", GROWTH),
-    "newsletter": ("A newsletter to a million", NEWSLETTER),
+    "newsletter": ("A newsletter", NEWSLETTER),
 }
 """By the name under which a section is recorded: its heading, and what it measures and how."""
 
