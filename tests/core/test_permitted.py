@@ -299,3 +299,55 @@ def test_whatever_comes_nobody_is_contacted_at_night_or_too_often_and_nothing_tw
         assert 8 <= there.hour < 21
         assert sum(moment - DAY < other <= moment for other in moments) <= 1
         assert sum(moment - 7 * DAY < other <= moment for other in moments) <= 3
+
+
+def standing(*campaigns, paused=()):
+    return rules(*campaigns, policy=POLICY, paused=frozenset(it.name for it in paused))
+
+
+def test_what_waits_for_a_campaign_that_is_gone_is_refused():
+    waits, _ = decided(person(), NIGHT, by(NEWS), candidate(NEWS))
+    after, made = decided(waits, NIGHT + HOUR, by(), event=RulesChanged(2, 0))
+    assert said(made) == [("REFUSED", "news", "campaign_ended")]
+    assert after.decisions.pending == () and decisions.due(after) == 0
+
+
+def test_what_waits_for_a_paused_campaign_is_decided_when_it_is_live_again():
+    waits, _ = decided(person(), NIGHT, by(NEWS), candidate(NEWS))
+    morning = decisions.due(waits)
+    paused, made = decided(waits, NIGHT + HOUR, standing(paused=[NEWS]), event=RulesChanged(2, 0))
+    assert (said(made), decisions.due(paused)) == ([], morning)
+    stands, made = decided(paused, morning, standing(paused=[NEWS]))
+    assert (said(made), decisions.due(stands)) == ([("DEFERRED", "news", "campaign_paused")], 0)
+    for at in (morning + HOUR, morning + 2 * HOUR):
+        again, made = decided(stands, at, standing(paused=[NEWS]), event=RulesChanged(2, 0))
+        assert (made, again.decisions) == ([], stands.decisions)
+    after, made = decided(stands, morning + DAY, by(NEWS), event=RulesChanged(3, 0))
+    assert said(made) == [("TAKEN", "news", "a sign")]
+    assert after.decisions.pending == ()
+
+
+def test_what_stood_too_long_is_not_said_any_more():
+    waits, _ = decided(person(), NIGHT, by(NEWS), candidate(NEWS))
+    stands, _ = decided(waits, NIGHT + DAY, standing(paused=[NEWS]), event=RulesChanged(2, 0))
+    _, made = decided(stands, NIGHT + 7 * DAY + 12 * HOUR, by(NEWS), event=RulesChanged(3, 0))
+    assert said(made) == [("REFUSED", "news", "stood_too_long")]
+    assert json.loads(made[0].facts) == {"waited_days": 7}
+
+
+def test_a_place_in_the_budget_is_given_back_while_the_campaign_is_paused_and_asked_for_anew():
+    gift = but(WIN_BACK, budget=Budget(vouchers=1))
+    paused = standing(paused=[gift])
+    asked, (question,) = decided(person(), NOON, by(gift), candidate(gift))
+    held, made = decided(asked, NOON + 1, paused, event=RulesChanged(2, 0))
+    assert (held.decisions, made) == (asked.decisions, [])
+    granted = BudgetAnswered(
+        id=question.message.id, campaign=gift.name, outcome="GRANTED", reason="", facts="{}", received_at=NOON + 2
+    )
+    stands, made = decided(held, NOON + 2, paused, event=granted)
+    assert said(made) == [("DEFERRED", gift.name, "campaign_paused")]
+    assert [one.message.outcome for one in made if not isinstance(one, Decision)] == ["RELEASED"]
+    again, (same,) = decided(stands, NOON + HOUR, by(gift), event=RulesChanged(3, 0))
+    assert same.message.id == question.message.id
+    _, made = decided(again, NOON + HOUR + 1, by(gift), event=granted)
+    assert said(made) == [("TAKEN", gift.name, "a sign")]

@@ -31,6 +31,7 @@ from pipeline.core.customer.pending import (
     candidate_of,
     put_off,
     settled,
+    stood_still,
     unwanted,
     waiting,
 )
@@ -154,6 +155,7 @@ def step(
         elif isinstance(note, JourneyEnded):
             sitting.answer(note.campaign, note.occasion, "ENDED", note.reason, note.facts)
     still = [it for it in still if not it.step or profile.journeys.awaits(it.campaign, it.occasion)]
+    still = _in_force(sitting, still) if still else still
     fresh = [note for note in notes if isinstance(note, Candidate)]
     if still or fresh:
         _hear(sitting, still, fresh)
@@ -180,8 +182,26 @@ def _heard_of_budget(sitting: _Sitting, answer: BudgetAnswered, pending: Sequenc
     return held
 
 
+def _in_force(sitting: _Sitting, waiting: list[Pending]) -> list[Pending]:
+    """What can be heard: what waits for a paused campaign stands still (steps: with their journey), for one that is
+    gone it is refused."""
+    live = {campaign.name for campaign in sitting.rules.campaigns}
+    for it in waiting:
+        candidate = candidate_of(it)
+        if it.campaign in live or it.step:
+            continue
+        if it.campaign not in sitting.rules.paused:
+            sitting.refuse(candidate, "campaign_ended")
+        elif it.is_asked() or it.put_off_until > sitting.now:
+            sitting.pending.append(it)
+        else:
+            sitting.pending.append(stood_still(it, sitting.now))
+            sitting.answer(it.campaign, it.occasion, "DEFERRED", "campaign_paused", "{}")
+    return [it for it in waiting if it.campaign in live]
+
+
 def _hear(sitting: _Sitting, still: list[Pending], fresh: list[Candidate]) -> None:
-    """By campaign, highest priority first, the waiting before the new. Those of campaigns that are gone drop out."""
+    """By campaign, highest priority first, the waiting before the new."""
     for campaign in sitting.rules.campaigns:
         for pending in still:
             if pending.campaign == campaign.name:
@@ -221,6 +241,9 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pendi
         return ""
     if not fresh and not candidate.step and (gone := objections.outdated(sitting, campaign, occasion)):
         return sitting.refuse(candidate, gone.reason, gone.facts)
+    if pending is not None and pending.stands() and sitting.now > pending.since + permitted.longest_wait_ms(campaign):
+        waited_days = (sitting.now - pending.since) // DAY_MS
+        return sitting.refuse(candidate, "stood_too_long", {"waited_days": waited_days})
     for objection in objections.CHECKS:
         refusal = objection(sitting, campaign)
         if refusal is not None:

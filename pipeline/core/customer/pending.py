@@ -39,13 +39,17 @@ class Pending(msgspec.Struct, frozen=True, array_like=True, gc=False):
     put_off_until: int = 0
     """The contact policy put it off until then, and nothing but the time brings it back; 0: it did not."""
     since: int = 0
-    """When it was first put off, epoch ms; 0: never."""
+    """When it was first put off or stood still, epoch ms; 0: never."""
     step: str = ""
     """The step of the campaign's journey it is about; "": the first."""
 
     def is_asked(self) -> bool:
         """Whether it waits for the budget's answer."""
         return bool(self.budget_id) and not self.granted
+
+    def stands(self) -> bool:
+        """Whether its campaign was paused when its time came."""
+        return self.since > 0 and not self.put_off_until
 
     def is_for(self, campaign: str, occasion: str) -> bool:
         """Whether this is the candidate that waits."""
@@ -71,6 +75,11 @@ def put_off(candidate: Candidate, before: Pending | None, until: int, now: int) 
     """The candidate, waiting for the moment when it may be said; `before` if it waited already."""
     held = before or waiting(candidate, 0)
     return replace(held, again_at=until, put_off_until=until, since=held.since or now)
+
+
+def stood_still(held: Pending, now: int) -> Pending:
+    """The candidate, waiting for its campaign to be live again; it keeps nobody else from a place in the budget."""
+    return replace(held, again_at=0, put_off_until=0, since=held.since or now, budget_id="", granted=False)
 
 
 def candidate_of(pending: Pending) -> Candidate:
