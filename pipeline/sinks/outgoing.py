@@ -8,6 +8,7 @@ way an address is written, it is judged as the system understands it.
 import contextlib
 import ipaddress
 import socket
+import ssl
 import threading
 import time
 from typing import Any
@@ -30,6 +31,15 @@ class BlockedAddressError(NewConnectionError):
     """The name leads to an address nobody outside has."""
 
 
+class NotEncryptedError(NewConnectionError):
+    """No encrypted connection came about, for example to a certificate that is over: nothing has been sent. `reason`
+    says why."""
+
+    def __init__(self, connection: HTTPConnection, reason: str) -> None:
+        super().__init__(connection, reason)
+        self.reason = reason
+
+
 def pool(at_once: int, *, allow_private: bool) -> urllib3.PoolManager:
     """Connections for as many threads. It repeats nothing and follows nothing; `allow_private`: also to this machine
     and its network."""
@@ -39,6 +49,14 @@ def pool(at_once: int, *, allow_private: bool) -> urllib3.PoolManager:
 
     class Encrypted(_Guarded, HTTPSConnection):
         may_be_private = allow_private
+
+        def connect(self) -> None:
+            try:
+                super().connect()
+            except ssl.SSLCertVerificationError as problem:
+                raise NotEncryptedError(self, f"its certificate is not valid: {problem.verify_message}") from problem
+            except OSError as problem:
+                raise NotEncryptedError(self, f"it does not speak TLS as expected: {problem}") from problem
 
     class PlainPool(urllib3.HTTPConnectionPool):
         ConnectionCls = Plain

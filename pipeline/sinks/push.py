@@ -32,7 +32,7 @@ from pipeline.sinks.destination import (
     UnreachableError,
     checked_id,
 )
-from pipeline.sinks.outgoing import BlockedAddressError, drain, pool
+from pipeline.sinks.outgoing import BlockedAddressError, NotEncryptedError, drain, pool
 from pipeline.sinks.webhook import outcome_of
 from pipeline.sinks.writing import Templates, templates_of, values_of
 
@@ -135,6 +135,8 @@ class Push:
             )
         except BlockedAddressError:
             return None
+        except NotEncryptedError as problem:
+            return Later(f"no connection to the push service: {problem.reason}")
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as problem:
             return Later(f"no connection to the push service: {type(problem).__name__}")
         except urllib3.exceptions.HTTPError as problem:

@@ -11,7 +11,6 @@ retry.
 """
 
 import base64
-import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -31,7 +30,7 @@ from pipeline.sinks.destination import (
     as_json,
     checked_id,
 )
-from pipeline.sinks.outgoing import BlockedAddressError, drain, pool
+from pipeline.sinks.outgoing import BlockedAddressError, NotEncryptedError, drain, pool
 
 MAX_RETRY_AFTER_SECONDS = 86_400
 GONE = 410
@@ -87,11 +86,11 @@ class Webhook:
             )
         except BlockedAddressError:
             return Later("webhook_url is no public address: allow one of your own network with webhook_allow_private")
+        except NotEncryptedError as problem:
+            return Later(problem.reason)
         except (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError) as problem:
             return Later(f"no connection: {type(problem).__name__}")
         except urllib3.exceptions.HTTPError as problem:
-            if problem.args and isinstance(problem.args[0], ssl.SSLCertVerificationError):
-                return Later(f"its certificate is not valid: {problem.args[0].verify_message}")
             return Unknown(f"no answer: {type(problem).__name__}")
         drain(answer)
         return outcome_of(answer.status, answer.headers.get("retry-after", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,7 +23,11 @@ class Request:
 class Receiver:
     """Listens on a free port of this machine. `answers` gives status and headers for each request."""
 
-    def __init__(self, answers: Callable[[Request], tuple[int, dict[str, str]]] = lambda _: (204, {})) -> None:
+    def __init__(
+        self,
+        answers: Callable[[Request], tuple[int, dict[str, str]]] = lambda _: (204, {}),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.requests: list[Request] = []
         self.taken: list[str] = []
         """The webhook-id of every request that was answered 2xx."""
@@ -56,7 +61,12 @@ class Receiver:
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/hooks"
+        if tls is not None:
+            # The handshake is for the connection's own thread.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{self._server.server_address[1]}/hooks"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
