@@ -35,6 +35,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """Until when a stream that opens later gets it too."""
     to_report: bool
     """Whether its delivery is news to the customer."""
+    campaign: str = ""
+    """Whose voucher it is."""
 
 
 def item_of(effect: Effect, now: int) -> Item | None:
@@ -98,6 +100,7 @@ def held_item(customer: str, code: str, held: Held, now: int) -> Item | None:
         not_after=held.expires_at,
         kept_until=0,
         to_report=held.status == "issued",
+        campaign=held.campaign,
     )
 
 
@@ -141,6 +144,7 @@ def _item(
         not_after=not_after,
         kept_until=kept_until,
         to_report=name in ("prompt", "voucher"),
+        campaign=effect.campaign,
     )
 
 

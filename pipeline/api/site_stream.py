@@ -16,8 +16,9 @@ from pipeline.api.messages import Item, held_item, said_item
 from pipeline.api.options import ApiOptions
 from pipeline.api.questions import Questions
 from pipeline.api.reports import Reports
+from pipeline.api.showing import Showing
 from pipeline.api.sse import KEEP_ALIVE, RETRY, EventStream
-from pipeline.core import subjects
+from pipeline.backends.contract import Unavailable
 from pipeline.core.customer.profile import Profile
 from pipeline.tokens import BadToken, StreamToken, verify
 
@@ -30,7 +31,7 @@ class SiteStream:
     ) -> None:
         self._options = options
         self._hub = hub
-        self._questions = questions
+        self._showing = Showing(questions, clock)
         self._reports = reports
         self._clock = clock
 
@@ -60,10 +61,11 @@ class SiteStream:
         decided a moment ago, which the store may not know yet. Prompts up to the one the page has seen last are not
         repeated; what was said may be, the page knows it by its id."""
         held: list[Item] = []
+        visitors: dict[str, Profile] = {}
         for address in addresses:
-            stored = await self._questions.state(address)
-            profile = subjects.decode(address, stored) if stored else None
-            if isinstance(profile, Profile):
+            profile = await self._showing.profile(address)
+            if profile is not None:
+                visitors[address] = profile
                 held += [*_held(profile, self._clock()), *_said(profile, self._clock(), browser)]
         lately = self._hub.kept(addresses, self._clock())
         ids = [item.id for item in lately]
@@ -72,7 +74,7 @@ class SiteStream:
         for item in held:
             if item.name == "revoked" or item.id not in pending:
                 pending[item.id] = item
-        return list(pending.values())
+        return [it for it in pending.values() if await self._showing.permits(it, visitors.get(it.customer))]
 
     async def _lines(self, stream: Stream, pending: list[Item], expires_at: int) -> AsyncGenerator[str, None]:
         yield RETRY
@@ -89,8 +91,18 @@ class SiteStream:
                 continue
             if (item.id, item.name) in told or item.not_after < self._clock():
                 continue
-            yield item.text
-            self._reports.delivered(item)
+            if await self._may_come(item):
+                yield item.text
+                self._reports.delivered(item)
+
+    async def _may_come(self, item: Item) -> bool:
+        """Whether an open page is told of it; a voucher that cannot be asked about waits for the next page."""
+        if item.name != "voucher":
+            return True
+        try:
+            return await self._showing.permits(item, await self._showing.profile(item.customer))
+        except Unavailable:
+            return False
 
 
 def _addresses(token: StreamToken) -> tuple[str, ...]:

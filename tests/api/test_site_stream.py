@@ -3,6 +3,7 @@
 import socket
 
 import httpx
+import msgspec
 import pytest
 
 from api.running import (
@@ -20,8 +21,8 @@ from api.running import (
 )
 from pipeline.api.hub import MAX_WAITING
 from pipeline.core.do import DoChatPrompt, DoVoucher
-from pipeline.core.events import EffectDelivered
-from pipeline.core.rules import Campaign
+from pipeline.core.events import SERVER, ConsentChange, Customer, EffectDelivered
+from pipeline.core.rules import Campaign, Contact
 from pipeline.core.when import WhenHesitating, WhenRegular
 
 THANKS = Campaign(name="thanks", when=WhenRegular(every_orders=2), do=DoVoucher(discount_percent=10))
@@ -61,6 +62,52 @@ def test_a_voucher_comes_live_and_waits_for_the_next_visit(at_work: Running) -> 
         assert first(events, 1)[0][2] == data
     reports = [event for event in at_work.decided() if isinstance(event, EffectDelivered)]
     assert [(it.effect_id, it.channel, it.outcome) for it in reports] == [(data["id"], "site", "SENT")]
+
+
+def says(message_id: str, granted: bool, channel: str = "site", purpose: str = "marketing") -> Customer:
+    change = ConsentChange(channel=channel, purpose=purpose, granted=granted)
+    return Customer(
+        message_id=message_id,
+        type="track",
+        event="Consent Changed",
+        user_id="ada",
+        occurred_at=now_ms(),
+        received_at=now_ms(),
+        source="test",
+        trust=SERVER,
+        trusted=True,
+        consents=(change,),
+    )
+
+
+@pytest.mark.parametrize("contact", [Contact(), Contact(purpose="service")], ids=["marketing", "service"])
+def test_who_took_back_the_permission_for_the_site_is_shown_no_voucher_there(
+    at_work: Running, contact: Contact
+) -> None:
+    at_work.publish(msgspec.structs.replace(THANKS, contact=contact))
+    at_work.put("u:ada", says("c-1", granted=False, purpose=contact.purpose))
+    at_work.settle("u:ada")
+    with at_work.stream(token("browser", "ada")) as events:
+        wait_until(lambda: at_work.api.open_streams() == 1)
+        at_work.put("u:ada", order(1), order(2))
+        wait_until(lambda: at_work.get("/v1/customers/ada").json()["vouchers"])
+        at_work.emit(prompt(1, customer="u:ada", anonymous_id=""))
+        assert first(events, 1)[0][1] == "prompt"
+    with at_work.stream(token("another", "ada")) as events:
+        assert first(events, 1)[0][1] == "prompt"
+    assert at_work.get("/v1/customers/ada").json()["vouchers"][0]["status"] == "issued"
+    at_work.put("u:ada", says("c-2", granted=True, purpose=contact.purpose))
+    at_work.settle("u:ada")
+    with at_work.stream(token("third", "ada")) as events:
+        assert {name for _, name, _ in first(events, 2)} == {"prompt", "voucher"}
+
+
+def test_a_voucher_of_service_is_shown_to_who_took_back_marketing(at_work: Running) -> None:
+    at_work.publish(msgspec.structs.replace(THANKS, contact=Contact(purpose="service")))
+    at_work.put("u:ada", says("c-1", granted=False), order(1), order(2))
+    at_work.settle("u:ada")
+    with at_work.stream(token("browser", "ada")) as events:
+        assert first(events, 1)[0][1] == "voucher"
 
 
 def test_an_unverified_visitor_sees_nothing_of_the_person(at_work: Running) -> None:
