@@ -175,7 +175,7 @@ class Deliverer:
             self._intake.start(place, number, cursors.get(place))
         first, end = self._reader.start_offset(DELIVERIES, number), self._log.end(number)
         start = max(first, cursors.get((DELIVERIES, number), first))
-        is_rescan = self._intake.is_rescanning(number)
+        is_rescan = self._intake.has_lost(number)
         start = first if is_rescan else start
         ledger = Ledger(self._destination.name, self._deliverer)
         oldest_at = 0
@@ -185,9 +185,11 @@ class Deliverer:
                 delivery = self._codec.decode(record.value)
                 if isinstance(delivery, Delivery):
                     ledger.take(delivery, record.offset)
-                    self._intake.rescan_to((delivery.topic, delivery.partition), delivery.offset + 1)
-            if not is_rescan:
-                ledger.forget_old()
+                    place = (delivery.topic, delivery.partition)
+                    if self._intake.is_ahead(place, delivery.offset):
+                        ledger.expect(delivery)
+                        self._intake.rescan_to(place, delivery.offset + 1)
+            ledger.forget_old()
         if is_rescan and first > 0:
             self._intake.leave_before(number, oldest_at or self._clock())
         ledger.next_offset = max(start, end)
@@ -281,7 +283,8 @@ class Deliverer:
                 )
         for number, ledger in self._ledgers.items():
             if not self._intake.is_rescanning(number):
-                ledger.forget_old()
+                ledger.expect_no_more()
+            ledger.forget_old()
 
     def _recover_from(self) -> dict[Place, int]:
         """The cursors of the ledger itself. While effects are met again that it may have, all of it is needed."""

@@ -35,10 +35,12 @@ class Source(msgspec.Struct):
     ledger: int
     """The partition of `deliveries` that goes with it."""
     next_offset: int
-    rescanned_to: int
-    """Below it effects may be in the ledger already: the cursor was lost, if it is below."""
     looked_to: int
     """Revocations below it are known."""
+    is_lost: bool
+    """There are effects, and no cursor that the log knows: all of them are met again."""
+    rescanned_to: int = 0
+    """Below it effects may be in the ledger already: the cursor was lost, if it is below."""
     from_ms: int = 0
     """What was appended before is left alone: whether it was acted on cannot be told any more."""
     waiting: deque[tuple[int, Deliverable | VoucherRevoked]] = msgspec.field(default_factory=deque)
@@ -83,13 +85,21 @@ class Intake:
         if cursor is not None and not known:
             log.error("%s/%d: the cursor %d is not within %d..%d: on from %d", *place, cursor, first, end, first)
         at = cursor if known and cursor is not None else first
-        self.sources.append(Source(place, ledger, at, 0 if known else end, at))
+        self.sources.append(Source(place, ledger, at, at, not known and first < end))
 
     def look_back(self, place: Place, offset: int) -> None:
         """An open delivery stands there: what revokes it may stand anywhere after it."""
         for source in self.sources:
             if source.place == place:
                 source.looked_to = min(source.looked_to, offset)
+
+    def has_lost(self, ledger: int) -> bool:
+        """Whether a cursor is lost, so that all of the ledger is needed."""
+        return any(source.is_lost for source in self.sources if source.ledger == ledger)
+
+    def is_ahead(self, place: Place, offset: int) -> bool:
+        """Whether the effect that stands there is still to be met."""
+        return any(source.place == place and offset >= source.cursor() for source in self.sources)
 
     def is_rescanning(self, ledger: int) -> bool:
         """Whether effects are read that the ledger may have already: the cursor was lost."""
@@ -104,7 +114,7 @@ class Intake:
     def leave_before(self, ledger: int, at: int) -> None:
         """The ledger begins at this time, epoch ms, and the cursors are lost."""
         for source in self.sources:
-            if source.ledger == ledger and source.cursor() < source.rescanned_to:
+            if source.ledger == ledger and source.is_lost:
                 log.error("%s/%d: the cursor is lost; what was decided before %d ms is left alone", *source.place, at)
                 source.from_ms = at
 

@@ -2,7 +2,8 @@
 
 Pure folding of records: no log, no clock. What is open is bounded by the deliverer, which claims nothing new while
 too much is; what is done is remembered for a while, against effects that stand on the log twice. That an effect is
-not acted on again rests on the cursor, which commits with the records: every effect below it has one.
+not acted on again rests on the cursor, which commits with the records: every effect below it has one. Where the
+cursor was lost, whatever the ledger has is remembered until its effect was met again.
 """
 
 from collections import OrderedDict
@@ -22,12 +23,13 @@ class Ledger:
         self.open: dict[str, Delivery] = {}
         self._kept_at: dict[str, int] = {}
         self._done: OrderedDict[str, Status] = OrderedDict()
+        self._expected: set[str] = set()
         self.next_offset = 0
         """Where to read on."""
 
     def knows(self, effect_id: str) -> bool:
         """Whether it was claimed, or is done; of any destination: an effect goes to one."""
-        return effect_id in self.open or effect_id in self._done
+        return effect_id in self.open or effect_id in self._done or effect_id in self._expected
 
     def take(self, record: Delivery, offset: int) -> None:
         """A record of whoever served the partition before."""
@@ -62,6 +64,14 @@ class Ledger:
         if len(self._kept_at) < len(self.open):
             return min([self.next_offset, *self._kept_at.values()])
         return min(self._kept_at.values(), default=self.next_offset)
+
+    def expect(self, record: Delivery) -> None:
+        """Its effect is still to be met."""
+        self._expected.add(record.effect_id)
+
+    def expect_no_more(self) -> None:
+        """Every effect that the ledger had was met."""
+        self._expected.clear()
 
     def forget_old(self) -> None:
         """Of what is done remember the latest."""

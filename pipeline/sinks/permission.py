@@ -3,6 +3,8 @@
 Reads the store and nothing else. It never permits what the decision did not rest on; it only takes back.
 """
 
+import logging
+
 import msgspec
 
 from pipeline.backends.contract import Reader
@@ -17,6 +19,8 @@ from pipeline.erased import ErasureGuard
 from pipeline.sinks.choosing import NotPermittedError, NotYetError
 from pipeline.sinks.destination import Deliverable, Recipient, channel_of
 from pipeline.sinks.steps import FORGOTTEN
+
+log = logging.getLogger("rapport.deliver")
 
 EVENTS = "events"
 MARKETING = "marketing"
@@ -38,10 +42,28 @@ class Permission:
         """By effect: where the store must come before it can be told that the customer is gone."""
         self._stored_rules = b""
         self._purposes: dict[str, str] = {}
+        self._complained = False
 
     def recipient(self, effect: Deliverable) -> Recipient:
         """The customer, who may still be contacted. Raises NotPermittedError if not, NotYetError while the store has
-        not come to the decision yet (it is being rebuilt), Unavailable."""
+        not come to the decision yet (it is being rebuilt) or holds what cannot be read, Unavailable."""
+        try:
+            found = self._recipient(effect)
+        except ValueError as problem:
+            # A newer version wrote it, or it is damaged: that says nothing of the customer, and can be put right.
+            text = f"what the store holds of {effect.customer} cannot be read by this version: {problem}"
+            if not self._complained:
+                log.error("%s waits: %s", effect.id, text)
+            self._complained = True
+            raise NotYetError(text) from problem
+        self._complained = False
+        return found
+
+    def close(self) -> None:
+        """Let go."""
+        self._reader.close()
+
+    def _recipient(self, effect: Deliverable) -> Recipient:
         if self._erased.hides(self._reader, effect.customer):
             raise NotPermittedError(FORGOTTEN)
         profile = self._current(effect)
@@ -61,10 +83,6 @@ class Permission:
             reach=profile.reach,
             profiled=profile.consent.allows(channel, PROFILING) is not False,
         )
-
-    def close(self) -> None:
-        """Let go."""
-        self._reader.close()
 
     def _current(self, effect: Deliverable) -> Profile | None:
         """The profile, not older than the decision; None: the customer was forgotten since."""

@@ -156,6 +156,30 @@ def test_who_is_gone_when_the_store_has_come_so_far_was_forgotten() -> None:
     assert look(Store()) == "forgotten"
 
 
+@pytest.mark.parametrize("stored", [b"", b"rubbish", msgspec.msgpack.encode(["u:ada", "no time"])])
+def test_a_profile_that_cannot_be_read_is_waited_for_and_said(
+    stored: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A newer version wrote it, or it is damaged: that says nothing of the customer, and can be put right."""
+    store = Store(customer(email_marketing=True), customer("u:bob", email_marketing=True))
+    permission = Permission(store, CODEC)  # type: ignore[arg-type]
+    good, store.states["u:ada"] = store.states["u:ada"], stored + b"\x00" * 3
+    for _ in range(3):
+        with pytest.raises(NotYetError, match="the store holds of u:ada cannot be read"):
+            refusal(permission, mail(1))
+    assert [each.levelname for each in caplog.records] == ["ERROR"], "once, while nothing can be read"
+    assert refusal(permission, mail(2, customer="u:bob")) == "", "nobody else waits"
+    store.states["u:ada"] = good
+    assert refusal(permission, mail(1)) == ""
+
+
+def test_rules_that_cannot_be_read_are_waited_for() -> None:
+    store = Store(customer(email_marketing=True))
+    store.rules = b"rubbish"
+    with pytest.raises(NotYetError):
+        look(store)
+
+
 def test_memory_of_what_is_waited_for_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.sinks.permission.MAX_WAITING", 3)
     permission = Permission(Store(offset=None), CODEC)  # type: ignore[arg-type]

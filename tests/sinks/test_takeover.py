@@ -14,7 +14,7 @@ from pipeline.backends.sqlite import Embedded
 from pipeline.core.deliveries import DELIVERIES, Delivery
 from pipeline.core.events import RecordErased
 from pipeline.observe import exposition
-from pipeline.sinks import ledger
+from pipeline.sinks import intake, ledger
 from pipeline.sinks.deliver import LEASE_MS
 from pipeline.sinks.destination import Later
 from sinks.world import Anybody, Counting, World, mail, settle
@@ -154,6 +154,38 @@ def test_lost_cursors_repeat_nothing(world: World) -> None:
     assert len(destination.acts) == len(set(destination.acts)) == 20
 
 
+def test_lost_cursors_repeat_nothing_though_who_reads_again_dies_over_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its successor has cursors, and needs of the ledger more than it would otherwise remember."""
+    monkeypatch.setattr(ledger, "DONE_REMEMBERED", 5)
+    monkeypatch.setattr(intake, "READ_RECORDS", 5)
+    destination = Counting()
+    world.emit(*(mail(number) for number in range(40)))
+    first = world.deliverer(destination)
+    settle(first)
+    first.close()
+
+    class Forgetful(LogAway):
+        """Knows no cursor."""
+
+        def cursors(self, _places: Any) -> dict[Any, int]:
+            return {}
+
+    second = world.deliverer(
+        destination, open_log=lambda released: Forgetful(world.backend.deliveries("counting", released), set())
+    )
+    second.turn()
+    second.close()
+    third = world.deliverer(destination)
+    settle(third)
+    assert len(destination.acts) == len(set(destination.acts)) == 40
+    world.emit(mail(40))
+    settle(third)
+    (only,) = third._ledgers.values()
+    assert (len(only._done), only._expected) == (5, set())
+
+
 def test_lost_cursors_and_a_ledger_that_does_not_reach_back_repeat_nothing_either(world: World) -> None:
     """What is older than the ledger may have been sent: it is left alone, and said."""
 
@@ -253,6 +285,20 @@ def test_memory_of_what_is_done_is_bounded(world: World, monkeypatch: pytest.Mon
     (only,) = deliverer._ledgers.values()
     assert len(only._done) == 5
     assert only.recover_from() == only.next_offset
+
+
+def test_memory_of_what_is_done_is_bounded_also_in_the_first_process_of_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no cursor and much to read, as one that lost its cursor has; but its ledger is empty."""
+    monkeypatch.setattr(ledger, "DONE_REMEMBERED", 5)
+    destination = Counting()
+    world.emit(*(mail(number) for number in range(50)))
+    deliverer = world.deliverer(destination)
+    while deliverer.turn():
+        (only,) = deliverer._ledgers.values()
+        assert len(only._done) <= 5
+    assert len(destination.acts) == 50
 
 
 def test_a_successor_reads_the_ledger_from_what_is_open(world: World) -> None:

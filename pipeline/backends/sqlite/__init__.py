@@ -20,7 +20,7 @@ from pipeline.backends.sqlite.append import Appended, GroupCommit
 from pipeline.backends.sqlite.deliveries import EmbeddedDeliveries
 from pipeline.backends.sqlite.read import EmbeddedReader
 from pipeline.backends.sqlite.rewriting import mark_unscrubbed
-from pipeline.backends.sqlite.schema import ALL_TABLES, TABLES, connect
+from pipeline.backends.sqlite.schema import ALL_TABLES, READING_CACHE_BYTES, TABLES, connect
 from pipeline.backends.sqlite.work import EVENTS, EmbeddedWork
 from pipeline.finding import Finding
 
@@ -101,7 +101,7 @@ class Embedded:
     def deliveries(self, destination: str, released: Callable[[], None]) -> EmbeddedDeliveries:  # noqa: ARG002
         """The one deliverer of a destination. Raises Refused if there is one already."""
         return EmbeddedDeliveries(
-            connect(self.path / FILE),
+            connect(self.path / FILE, READING_CACHE_BYTES),
             self._count,
             self._write_lock,
             self._appended,
@@ -111,7 +111,7 @@ class Embedded:
 
     def reader(self) -> EmbeddedReader:
         """A reader for one thread."""
-        return EmbeddedReader(connect(self.path / FILE), self._counts, self._appended)
+        return EmbeddedReader(connect(self.path / FILE, READING_CACHE_BYTES), self._counts, self._appended)
 
     def keys(self, partition: int) -> Iterator[str]:
         """All subject keys of a partition, in order."""

@@ -34,9 +34,13 @@ FROM (SELECT (SELECT next_offset FROM heads WHERE topic=?1 AND partition=?2) AS 
 """A partition's first offset and the next to be written, of one moment: asked one after the other, a log whose first
 record comes in between would look trimmed."""
 BUSY_MS = 10_000
+CACHE_BYTES = 64_000_000
+"""Pages that a connection keeps."""
+READING_CACHE_BYTES = 4_000_000
+"""Of one that reads, or delivers: a process may have many, and what they have read they seldom read again."""
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, cache_bytes: int = CACHE_BYTES) -> sqlite3.Connection:
     """A connection in autocommit, WAL and `synchronous=FULL`: what is committed survives a power cut. Raises
     sqlite3.Error."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_MS / 1000)
@@ -46,5 +50,5 @@ def connect(path: Path) -> sqlite3.Connection:
     # What is deleted or replaced is overwritten with zeros: erasing somebody is to leave nothing in the file.
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute("PRAGMA wal_autocheckpoint=4000")
-    connection.execute("PRAGMA cache_size=-65536")
+    connection.execute(f"PRAGMA cache_size=-{cache_bytes // 1_024}")
     return connection
