@@ -23,7 +23,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException
+from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException
 
 from pipeline.core.identifiers import address_name
 from pipeline.links import Kind, Link, Links
@@ -198,6 +198,9 @@ class _Session:
     async def _deliver(self, sender: str, to: str, content: bytes) -> Outcome:
         try:
             client = await self._ready()
+        except (SMTPException, OSError, TimeoutError) as problem:
+            return Later(_why_not_ready(problem))
+        try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 await client.mail(sender)
         except SMTPResponseException as problem:
@@ -205,7 +208,7 @@ class _Session:
             return Later(f"the mail server refuses the sender: {_said(problem)}")
         except (SMTPException, OSError, TimeoutError) as problem:
             self._close()
-            return Later(f"no connection to the mail server: {type(problem).__name__}")
+            return Later(f"the mail server hung up: {type(problem).__name__}")
         try:
             async with asyncio.timeout(COMMAND_SECONDS):
                 await client.rcpt(to)
@@ -253,6 +256,22 @@ class _Session:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+
+def _why_not_ready(problem: Exception) -> str:
+    """Why there is no connection mails can be handed over on: what an operator can mend is named."""
+    if isinstance(problem, SMTPAuthenticationError):
+        return f"the mail server refuses email_user and email_password: {_said(problem)}"
+    if isinstance(problem, SMTPResponseException):
+        return f"the mail server takes no connection: {_said(problem)}"
+    tls = problem if isinstance(problem, ssl.SSLError) else problem.__cause__
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        return f"the mail server's certificate is not valid: {tls.verify_message}"
+    if isinstance(tls, ssl.SSLError):
+        return f"the mail server does not speak TLS as expected: {tls.reason}; see email_tls and email_port"
+    if isinstance(problem, SMTPException) and not isinstance(problem, OSError):
+        return f"the mail server cannot do what is asked: {problem}"
+    return f"no connection to the mail server: {type(problem).__name__}"
 
 
 def address_of(text: str, setting: str) -> Address:

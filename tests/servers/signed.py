@@ -36,6 +36,12 @@ class Authority:
         self.renew(context, address, lives)
         return context
 
+    def stranger(self) -> Authority:
+        """Another one, which nobody trusts."""
+        folder = self._folder / "stranger"
+        folder.mkdir()
+        return Authority(folder, "a stranger")
+
     def itself(self) -> ssl.SSLContext:
         """What it would show as a server: signed by nobody else."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

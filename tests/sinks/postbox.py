@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable
 from email import message_from_bytes
@@ -10,10 +11,10 @@ from email.message import EmailMessage
 from email.policy import default
 from typing import Any
 
-from aiosmtpd.smtp import SMTP
+from aiosmtpd.smtp import SMTP, AuthResult
 
 from pipeline.links import Links
-from pipeline.sinks.email import Email, Letterhead, Server
+from pipeline.sinks.email import Email, Letterhead, Server, Tls
 from pipeline.sinks.writing import Templates
 
 LINKS = Links(b"a secret of the tests")
@@ -28,10 +29,24 @@ HANG_UP = ""
 
 
 class Postbox:
-    """Listens on a free port. `says` answers at each stage (`RCPT`, `DATA`); `HANG_UP` cuts the line."""
+    """Listens on a free port. `says` answers at each stage (`RCPT`, `DATA`); `HANG_UP` cuts the line.
 
-    def __init__(self, says: Callable[[str], str] = lambda _: OK) -> None:
+    It encrypts with `certificate` as `tls` says, and lets in whoever logs in as `account`; without one, everybody.
+    """
+
+    def __init__(
+        self,
+        says: Callable[[str], str] = lambda _: OK,
+        *,
+        certificate: ssl.SSLContext | None = None,
+        tls: Tls = "none",
+        account: tuple[str, str] | None = None,
+    ) -> None:
         self.says = says
+        self.tls: Tls = tls
+        self._account = account
+        self._certificate = certificate
+        self.log_ins = 0
         self.mails: list[EmailMessage] = []
         self.raw: list[bytes] = []
         self.sessions = 0
@@ -42,11 +57,29 @@ class Postbox:
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     async def _listen(self) -> asyncio.Server:
-        return await self._loop.create_server(lambda: SMTP(self, hostname="mx.test", loop=self._loop), "127.0.0.1", 0)
+        own = self._certificate if self.tls == "tls" else None
+        return await self._loop.create_server(self._session, "127.0.0.1", 0, ssl=own)
+
+    def _session(self) -> SMTP:
+        return SMTP(
+            self,
+            hostname="mx.test",
+            loop=self._loop,
+            tls_context=self._certificate if self.tls == "starttls" else None,
+            require_starttls=self.tls == "starttls",
+            auth_required=self._account is not None,
+            auth_require_tls=self.tls == "starttls",
+            authenticator=self._let_in,
+        )
+
+    def _let_in(self, _server: SMTP, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
+        self.log_ins += 1
+        is_right = (given.login.decode(), given.password.decode()) == self._account
+        return AuthResult(success=is_right, handled=False)
 
     def email(self, clock: Callable[[], int], head: Letterhead = HEAD, templates: Templates | None = None) -> Email:
         """A destination that hands mails in here."""
-        server = Server(host="127.0.0.1", port=self.port, tls="none")
+        server = Server(host="127.0.0.1", port=self.port, tls=self.tls)
         return Email(server, head, templates or Templates(), LINKS, clock)
 
     async def handle_EHLO(  # noqa: N802

@@ -16,14 +16,6 @@ from pipeline.sinks.webhook import Webhook
 from sinks.receiver import SECRET, Receiver
 from sinks.world import ADA, QUICK, World, mail, settle
 
-CERTIFICATE = "its certificate is not valid: "
-OVER, ELSEWHERE, STRANGERS, ITS_OWN = (
-    CERTIFICATE + "certificate has expired",
-    CERTIFICATE + "IP address mismatch, certificate is not valid for '127.0.0.1'.",
-    CERTIFICATE + "unable to get local issuer certificate",
-    CERTIFICATE + "self-signed certificate",
-)
-
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
@@ -40,26 +32,6 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
     return made
 
 
-def over(authority: Authority) -> ssl.SSLContext:
-    return authority.server(lives=-DAY)
-
-
-def of_somebody_else(authority: Authority) -> ssl.SSLContext:
-    return authority.server("127.0.0.2")
-
-
-def of_an_authority_nobody_knows(authority: Authority) -> ssl.SSLContext:
-    folder = authority.file.parent / "stranger"
-    folder.mkdir()
-    return Authority(folder, "a stranger").server()
-
-
-def signed_by_itself(authority: Authority) -> ssl.SSLContext:
-    folder = authority.file.parent / "nobody"
-    folder.mkdir()
-    return Authority(folder, "nobody").itself()
-
-
 def webhook(url: str) -> Webhook:
     return Webhook(url, SECRET, lambda: time.time_ns() // 1_000_000, allow_private=True)
 
@@ -74,10 +46,13 @@ def test_a_certificate_of_a_trusted_authority_is_spoken_to(authority: Authority)
 @pytest.mark.parametrize(
     ("shown", "reason"),
     [
-        (over, OVER),
-        (of_somebody_else, ELSEWHERE),
-        (of_an_authority_nobody_knows, STRANGERS),
-        (signed_by_itself, ITS_OWN),
+        (lambda authority: authority.server(lives=-DAY), "certificate has expired"),
+        (
+            lambda authority: authority.server("127.0.0.2"),
+            "IP address mismatch, certificate is not valid for '127.0.0.1'.",
+        ),
+        (lambda authority: authority.stranger().server(), "unable to get local issuer certificate"),
+        (lambda authority: authority.stranger().itself(), "self-signed certificate"),
     ],
 )
 def test_a_certificate_that_is_not_valid_gets_nothing_and_is_named(
@@ -85,7 +60,7 @@ def test_a_certificate_that_is_not_valid_gets_nothing_and_is_named(
 ) -> None:
     with Receiver(tls=shown(authority)) as receiver:
         destination = webhook(receiver.url)
-        assert destination.send(destination.render(mail(1), ADA)) == Later(reason)
+        assert destination.send(destination.render(mail(1), ADA)) == Later(f"its certificate is not valid: {reason}")
     assert receiver.requests == []
 
 
@@ -99,7 +74,7 @@ def test_who_speaks_no_tls_gets_nothing() -> None:
 
 
 def test_it_is_tried_again_and_sent_once_the_certificate_is_renewed(world: World, authority: Authority) -> None:
-    shown = over(authority)
+    shown = authority.server(lives=-DAY)
     with Receiver(tls=shown) as receiver:
         world.emit(mail(1))
         deliverer = world.deliverer(webhook(receiver.url))
@@ -113,12 +88,12 @@ def test_it_is_tried_again_and_sent_once_the_certificate_is_renewed(world: World
 
 
 def test_at_the_schedules_end_it_is_parked_and_says_why(world: World, authority: Authority) -> None:
-    with Receiver(tls=over(authority)) as receiver:
+    with Receiver(tls=authority.server(lives=-DAY)) as receiver:
         world.emit(mail(1))
         deliverer = world.deliverer(webhook(receiver.url))
         settle(deliverer)
         world.now += QUICK.give_up_ms + 1
         settle(deliverer)
         assert world.last() == {"voucher-1": "PARKED"}
-        assert world.reports() == [("voucher-1", "FAILED", OVER)]
+        assert world.reports() == [("voucher-1", "FAILED", "its certificate is not valid: certificate has expired")]
         assert receiver.requests == []
