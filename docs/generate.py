@@ -21,7 +21,7 @@ import typer
 from prometheus_client import CollectorRegistry
 
 from pipeline import campaigns, observe, spooling, vitals
-from pipeline.__main__ import app as command_line
+from pipeline.__main__ import command_line
 from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, LEDGER, local_ids, schema_text
 from pipeline.core import condition, do, rules, scheme, site, when
 from pipeline.core.customer import conditions, lifecycle
@@ -299,7 +299,7 @@ def _log_calls(file: Path) -> Iterator[tuple[str, str, str, str]]:
 
 def cli_page() -> str:
     """Every command, as `--help` says it."""
-    root = typer.main.get_command(command_line)
+    root = typer.main.get_command(command_line())
     parts = [f"# Command line\n\n{inspect.cleandoc(root.help or '')}\n"]
     parts += [_command(path, command) for path, command in _commands(root, "rapport")]
     return "\n".join(parts)

@@ -1,32 +1,15 @@
 """`rapport`: the command line. Every expected failure is one plain sentence and exit code 1, a mistyped command 2."""
 
+import importlib
 import os
 import sys
-from collections.abc import Callable
+from typing import Any
 
 import typer
 
 from pipeline import __version__
 from pipeline.backends.contract import Refused, Unavailable
 from pipeline.campaigns import CampaignError
-from pipeline.commands import (
-    campaigns,
-    dead_letters,
-    delivering,
-    demo,
-    desk,
-    doctor,
-    explaining,
-    history,
-    keeping,
-    looking,
-    loyalty,
-    newsletters,
-    people,
-    roles,
-    segments,
-    tasks,
-)
 from pipeline.producers.replay.rows import BadFileError, BadValueError
 from pipeline.producers.replay.writing import LogNewerError
 from pipeline.settings import SettingsError
@@ -42,48 +25,67 @@ EXPECTED = (
     OSError,
 )
 
-app = typer.Typer(
-    name="rapport",
-    help="Rapport turns what happens on a website into lasting customer relationships.\n\n"
-    "Start with `rapport demo`. For your own site: `rapport init`, put the snippet into your pages, `rapport up`.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-COMMANDS: tuple[Callable[..., None], ...] = (
-    demo.demo,
-    keeping.init,
-    roles.up,
-    roles.collect,
-    roles.serve,
-    roles.work,
-    roles.deliver,
-    roles.relay,
-    history.replay,
-    history.simulate,
-    history.rebuild,
-    history.fit,
-    looking.profile,
-    looking.log,
-    explaining.why,
-    loyalty.loyalty,
-    looking.check,
-    doctor.doctor,
-    keeping.backup,
-    keeping.restore,
-    people.export,
-    people.erase,
-)
-for command in COMMANDS:
-    app.command()(command)
-app.add_typer(desk.agents_app, name="agents")
-app.add_typer(campaigns.campaigns_app, name="campaigns")
-app.add_typer(dead_letters.dead_letters_app, name="dead-letters")
-app.add_typer(delivering.deliveries_app, name="deliveries")
-app.add_typer(tasks.tasks_app, name="tasks")
-app.add_typer(newsletters.newsletter_app, name="newsletter")
-app.add_typer(segments.segments_app, name="segments")
+COMMANDS = {
+    "demo": "demo",
+    "init": "keeping",
+    "up": "roles",
+    "collect": "roles",
+    "serve": "roles",
+    "work": "roles",
+    "deliver": "roles",
+    "relay": "roles",
+    "replay": "history",
+    "simulate": "history",
+    "rebuild": "history",
+    "fit": "history",
+    "profile": "looking",
+    "log": "looking",
+    "why": "explaining",
+    "loyalty": "loyalty",
+    "check": "looking",
+    "doctor": "doctor",
+    "backup": "keeping",
+    "restore": "keeping",
+    "export": "people",
+    "erase": "people",
+}
+"""Each command, and the module of `pipeline.commands` that has the function of that name."""
+GROUPS = {
+    "agents": ("desk", "agents_app"),
+    "campaigns": ("campaigns", "campaigns_app"),
+    "dead-letters": ("dead_letters", "dead_letters_app"),
+    "deliveries": ("delivering", "deliveries_app"),
+    "tasks": ("tasks", "tasks_app"),
+    "newsletter": ("newsletters", "newsletter_app"),
+    "segments": ("segments", "segments_app"),
+}
+"""Each group of commands, and where it is."""
+
+
+def command_line(only: str = "") -> typer.Typer:
+    """The command line, with all commands or one alone: a start is mostly imports, and none needs all of them."""
+    app = typer.Typer(
+        name="rapport",
+        help="Rapport turns what happens on a website into lasting customer relationships.\n\n"
+        "Start with `rapport demo`. For your own site: `rapport init`, put the snippet into your pages,"
+        " `rapport up`.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name, module in COMMANDS.items():
+        if only in ("", name):
+            app.command()(_found(module, name))
+    for name, (module, group) in GROUPS.items():
+        if only in ("", name):
+            app.add_typer(_found(module, group), name=name)
+    return app
+
+
+def _found(module: str, name: str) -> Any:
+    return getattr(importlib.import_module(f"pipeline.commands.{module}"), name)
 
 
 def _version(asked: bool) -> None:
@@ -92,7 +94,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
 ) -> None:
@@ -102,7 +103,9 @@ def _options(
 def main() -> None:
     """Run the command line."""
     try:
-        code = app(standalone_mode=False)
+        asked = sys.argv[1] if len(sys.argv) > 1 else ""
+        known = asked in COMMANDS or asked in GROUPS
+        code = command_line(asked if known else "")(standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         # Who read has gone away (`rapport log events | head`): nothing is left to say, also not when Python ends.

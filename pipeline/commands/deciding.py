@@ -42,8 +42,9 @@ class Report(NamedTuple):
 
 
 def processes_for(records: int) -> int:
-    """How many processes are worth their start for so many records."""
-    return min(os.cpu_count() or 1, MAX_PROCESSES) if records >= SHARED_FROM_RECORDS else 1
+    """How many processes are worth their start for so many records: one more than there are cores, since the first
+    has a history to read and to write besides."""
+    return min((os.cpu_count() or 1) + 1, MAX_PROCESSES) if records >= SHARED_FROM_RECORDS else 1
 
 
 class Deciders:
@@ -63,10 +64,11 @@ class Deciders:
         count = min(processes, len(partitions))
         batch = batch or app.settings.max_batch * BATCHES_AT_ONCE
         try:
-            self._worker = app.worker_of(partitions[::count], batch, alone=True)
+            # The last share is never larger than another.
+            self._worker = app.worker_of(partitions[count - 1 :: count], batch, alone=True)
         except Refused:
             return
-        for first in range(1, count):
+        for first in range(count - 1):
             self._mates.append(_Mate(app.settings, partitions[first::count], batch))
 
     def __enter__(self) -> "Deciders":

@@ -10,7 +10,7 @@ from servers.free_port import free_port
 from typer.testing import CliRunner
 
 from cli.home import Home, ask, until
-from pipeline.__main__ import app
+from pipeline.__main__ import command_line
 
 PURCHASE = {"userId": "ada", "messageId": "m-1", "event": "Order Completed",
             "properties": {"order_id": "o-1", "total": 12, "currency": "EUR"}}  # fmt: skip
@@ -248,7 +248,7 @@ def test_help_names_every_command(empty: Home) -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command_says_what_it_does(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "110")
-    done = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="rapport")
+    done = CliRunner().invoke(command_line(), [*command.split(), "--help"], prog_name="rapport")
     assert done.exit_code == 0
     assert f"Usage: rapport {command} " in done.output
     first = done.output.split("\n\n")[1].strip()

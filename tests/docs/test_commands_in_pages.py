@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import typer
 
-from pipeline.__main__ import app
+from pipeline.__main__ import command_line
 
 from .test_reference import ROOT, pages
 
@@ -26,7 +26,7 @@ def invocations(page: Path) -> Iterator[list[str]]:
 
 def complaint(words: list[str]) -> str:
     """What is wrong with a call; "" if nothing."""
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(command_line())
     while words and hasattr(command, "commands"):
         if words[0] not in command.commands:
             return f"there is no command {words[0]}"
