@@ -24,8 +24,10 @@ MAX_PARTNERS = 256
 """Up to so many different partners the counts are exact. Beyond, a new one takes the place of the rarest and counts
 from there (space-saving, Metwally, Agrawal and El Abbadi 2005): none of those often bought together is missed, and no
 count is too high by more than a 256th of all."""
-RANKED_AGAIN = 4
-"""A category hears of a quarter more or less: of a bestseller some fifty times in its life, and not at each order."""
+RANKED_DIGITS = 3
+"""A category hears of so many leading binary digits of a count: of about a quarter more or less, so of a bestseller
+some fifty times in its life and not at each order. What it has heard last follows from the count alone, in whichever
+order the customers' orders came."""
 Kind = Literal["PRICE_DROPPED", "BACK_IN_STOCK", "NEW"]
 _NOTHING: tuple[()] = ()
 
@@ -41,7 +43,7 @@ class ProductState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     partners: dict[str, int] = {}
     """In how many of them each other product stands beside it."""
     ranked: int = 0
-    """`orders` as its category knows it."""
+    """`orders` as its category knows it: the leading digits."""
     is_listed: bool = False
     """Whether the shop has said what it is: then its category is what the shop says, and not what orders say."""
     name: str = ""
@@ -134,12 +136,18 @@ def _ranked(state: ProductState, category: str) -> tuple[ProductState, Sequence[
     product_id = state.key.removeprefix("p:")
     if category != state.category and state.category and state.ranked:
         outputs.append(_rank(state.category, product_id, 0, state.now))
-    is_news = abs(state.orders - state.ranked) * RANKED_AGAIN > state.ranked
-    if is_news or (category != state.category and state.orders):
+    ranked = leading(state.orders)
+    if ranked != state.ranked or (category != state.category and ranked):
         places = ("", category) if category else ("",)
-        outputs += [_rank(place, product_id, state.orders, state.now) for place in places]
-        state = replace(state, ranked=state.orders)
+        outputs += [_rank(place, product_id, ranked, state.now) for place in places]
+        state = replace(state, ranked=ranked)
     return replace(state, category=category), outputs
+
+
+def leading(orders: int) -> int:
+    """The number with its `RANKED_DIGITS` leading binary digits, the others 0."""
+    left_out = max(orders.bit_length() - RANKED_DIGITS, 0)
+    return orders >> left_out << left_out
 
 
 def _rank(category: str, product_id: str, orders: int, now: int) -> Send:

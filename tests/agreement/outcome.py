@@ -1,7 +1,8 @@
 """What a run came to, as plain data that can be compared: every effect and every final state.
 
 Nothing is left out and nothing is repaired: effects are read as a downstream system reads them (committed records,
-no deduplication), states are the JSON that the API and `rapport profile` answer.
+no deduplication), states are the JSON that the API and `rapport profile` answer. Only of what many customers tell (a
+product, a category) it does not count when it was told and in which order: partitions keep no step with each other.
 """
 
 import json
@@ -15,8 +16,10 @@ from pipeline.backends.contract import Backend, Reader
 from pipeline.backends.reading import blocks
 from pipeline.codec import Codec
 from pipeline.core import subjects
+from pipeline.core.category import CategoryState
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import ChatPrompt, Effect, Voucher
+from pipeline.core.product import ProductState
 from pipeline.core.subjects import State
 from pipeline.core.voucher import VoucherState
 
@@ -81,7 +84,14 @@ def _states(backend: Backend, reader: Reader) -> dict[str, str]:
 def _view(state: State) -> object:
     if isinstance(state, Profile):
         return customer_view(state)
+    if isinstance(state, ProductState | CategoryState):
+        told = msgspec.structs.asdict(state)
+        return {name: _in_order(told[name]) for name in told if name != "now"}
     return voucher_view(state, 0) if isinstance(state, VoucherState) else msgspec.to_builtins(state)
+
+
+def _in_order(value: object) -> object:
+    return dict(sorted(value.items())) if isinstance(value, dict) else value
 
 
 def assert_equal(one: Outcome, other: Outcome) -> None:
