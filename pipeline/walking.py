@@ -18,15 +18,26 @@ PAGE = 500
 
 def customers(reader: Reader) -> Iterator[Profile]:
     """Every customer: known people, and browsers that belong to nobody. Raises Unavailable."""
-    for partition in range(reader.partitions()):
+    return (profile for _, profile in places(reader) if profile is not None)
+
+
+def places(reader: Reader, after: str = "") -> Iterator[tuple[str, Profile | None]]:
+    """Every browser and person after this place ("": from the beginning): the place, for whoever goes on there
+    later, and the customer (None: it belongs to somebody else). Raises Unavailable, and ValueError for no place."""
+    first, _, key = after.partition(":")
+    if after and not (first.isascii() and first.isdigit() and len(first) < 6 and key.startswith(KINDS)):
+        raise ValueError(f"expected a place such as 0:u:ann, found {after[:40]!r}")
+    for partition in range(int(first or 0), reader.partitions()):
         for kind in KINDS:
-            after = ""
-            while page := reader.page(partition, kind, after, PAGE):
-                for key, stored in page:
-                    profile = subjects.decode(key, stored)
-                    if isinstance(profile, Profile) and not profile.identity.owner:
-                        yield profile
-                after = page[-1][0]
+            if key[: len(kind)] > kind:
+                continue
+            beyond = key if key.startswith(kind) else ""
+            while page := reader.page(partition, kind, beyond, PAGE):
+                for beyond, stored in page:
+                    found = subjects.decode(beyond, stored)
+                    profile = found if isinstance(found, Profile) and not found.identity.owner else None
+                    yield f"{partition}:{beyond}", profile
+        key = ""
 
 
 def decided_until(reader: Reader) -> int:

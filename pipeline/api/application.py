@@ -32,6 +32,7 @@ from pipeline.api.records import Records
 from pipeline.api.redeeming import Redemptions
 from pipeline.api.reports import Reports
 from pipeline.api.said import Scribe
+from pipeline.api.segments import Segments
 from pipeline.api.shop import Shop
 from pipeline.api.site_stream import SiteStream
 from pipeline.api.tail import Followed, Tail
@@ -51,13 +52,22 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 OWN_PATHS = frozenset(
     {"/v1/email/events", "/v1/stream", "/feed", "/desk", "/healthz", "/readyz", "/metrics", "/shop"}
-    | {"/v1/catalogue", "/v1/personalize", "/v1/recommendations", "/v1/tasks"}
+    | {"/v1/catalogue", "/v1/personalize", "/v1/recommendations", "/v1/segments", "/v1/tasks"}
 )
 NAMED = (
-    "/v1/catalogue", "/v1/customers", "/v1/email/events", "/v1/personalize", "/v1/recommendations", "/v1/stream",
-    "/v1/tasks", "/u", "/c", "/o", "/l", "/feed", "/desk", "/shop", "/healthz", "/readyz", "/metrics",
+    "/v1/catalogue", "/v1/customers", "/v1/email/events", "/v1/personalize", "/v1/recommendations", "/v1/segments",
+    "/v1/stream", "/v1/tasks", "/u", "/c", "/o", "/l", "/feed", "/desk", "/shop", "/healthz", "/readyz", "/metrics",
 )  # fmt: skip
-OWN_PREFIXES = (*PATHS, "/v1/customers/", "/v1/vouchers/", "/v1/tasks/", "/feed/", "/desk/", "/shop/")
+OWN_PREFIXES = (
+    *PATHS,
+    "/v1/customers/",
+    "/v1/vouchers/",
+    "/v1/segments/",
+    "/v1/tasks/",
+    "/feed/",
+    "/desk/",
+    "/shop/",
+)
 
 
 class Api:
@@ -239,7 +249,7 @@ def _server_routes(
     """What the shop's own servers ask besides customers and vouchers."""
     points = Points(access, questions, appender, codec, clock, options)
     tasks = Tasks(access, questions, appender, codec, clock, options)
-    return [*points.routes(), *tasks.routes()]
+    return [*points.routes(), *tasks.routes(), *Segments(access, questions, codec).routes()]
 
 
 def _desk_of(

@@ -14,6 +14,8 @@ from pipeline import __version__
 from pipeline.api.explaining import decisions_view
 from pipeline.api.mail_reports import MailReports
 from pipeline.api.messages import item_of
+from pipeline.api.openapi_parts import ERRORS, parameter, refused, shown
+from pipeline.api.openapi_segments import segment_paths
 from pipeline.api.openapi_tracking import tracking_paths
 from pipeline.api.orders import RedeemOrder
 from pipeline.api.personalizing import Asked
@@ -26,20 +28,6 @@ from pipeline.api.tasks import TaskOutcome, task_view
 from pipeline.api.view import customer_view, voucher_view
 
 Json = dict[str, Any]
-
-_ERRORS = {
-    "400": "malformed: what was found and what was expected",
-    "401": "no key, token or address, or a wrong or expired one",
-    "403": "the public write key: it opens nothing here",
-    "404": "unknown",
-    "409": "redeemed for another order already; a browser that belongs to a person; a task done already",
-    "410": "expired, or withdrawn",
-    "413": "the body is too large",
-    "415": "a compression that is not understood",
-    "422": "the order does not meet the voucher's conditions, or there are not enough points; the message says which",
-    "429": "too often; to be repeated after `Retry-After` seconds",
-    "503": "cannot be answered now; safe to repeat after `Retry-After` seconds",
-}
 
 
 def openapi() -> Json:
@@ -73,7 +61,7 @@ def _document() -> Json:
         },
         "security": [{"basic": []}, {"bearer": []}],
         "paths": {
-            **tracking_paths(_refused(*_ERRORS)),
+            **tracking_paths(refused(*ERRORS)),
             "/v1/customers/{id}": {"get": _customer(), "delete": _erase()},
             "/v1/customers/{id}/export": {"get": _export()},
             "/v1/customers/{id}/decisions": {"get": _decisions()},
@@ -84,6 +72,7 @@ def _document() -> Json:
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
             "/v1/tasks": {"get": _tasks()},
             "/v1/tasks/{id}/outcome": {"post": _task_outcome(outcome)},
+            **segment_paths(),
             "/v1/email/events": {"post": _mail_reports(mail_reports)},
             "/v1/personalize": {"post": _personalize(asked)},
             "/v1/catalogue": {"post": _catalogue(catalogue)},
@@ -113,8 +102,8 @@ def _customer() -> Json:
     return {
         "operationId": "getCustomer",
         "summary": "All that is known of a customer, with every decision and its reason.",
-        "parameters": [_parameter("id", _ID)],
-        "responses": {"200": _shown("The profile.", customer_view(CUSTOMER)), **_refused("401", "403", "404", "503")},
+        "parameters": [parameter("id", _ID)],
+        "responses": {"200": shown("The profile.", customer_view(CUSTOMER)), **refused("401", "403", "404", "503")},
     }
 
 
@@ -123,10 +112,10 @@ def _decisions() -> Json:
         "operationId": "getDecisions",
         "summary": "Why each campaign acted for a customer, or why not: its last answer, with the facts of that"
         " moment, and in words.",
-        "parameters": [_parameter("id", _ID)],
+        "parameters": [parameter("id", _ID)],
         "responses": {
-            "200": _shown("The latest first.", {"id": CUSTOMER.key, "decisions": decisions_view(CUSTOMER)}),
-            **_refused("401", "403", "404", "503"),
+            "200": shown("The latest first.", {"id": CUSTOMER.key, "decisions": decisions_view(CUSTOMER)}),
+            **refused("401", "403", "404", "503"),
         },
     }
 
@@ -135,10 +124,10 @@ def _loyalty() -> Json:
     return {
         "operationId": "getLoyalty",
         "summary": "A customer's points, tier and the last lines of their statement.",
-        "parameters": [_parameter("id", _ID)],
+        "parameters": [parameter("id", _ID)],
         "responses": {
-            "200": _shown("The latest line first.", {"id": CUSTOMER.key, **statement(CUSTOMER)}),
-            **_refused("401", "403", "404", "503"),
+            "200": shown("The latest line first.", {"id": CUSTOMER.key, **statement(CUSTOMER)}),
+            **refused("401", "403", "404", "503"),
         },
     }
 
@@ -147,13 +136,13 @@ def _referral() -> Json:
     return {
         "operationId": "getReferral",
         "summary": "A customer's invitation code, the friends who came by it, and by whose code they came.",
-        "parameters": [_parameter("id", _ID)],
+        "parameters": [parameter("id", _ID)],
         "responses": {
-            "200": _shown(
+            "200": shown(
                 'Of `came_by` the `status`: CLAIMED, ACCEPTED, REFUSED (for the `reason`) or FULFILLED; "": none.',
                 {"id": CUSTOMER.key, **invitations(CUSTOMER)},
             ),
-            **_refused("401", "403", "404", "503"),
+            **refused("401", "403", "404", "503"),
         },
     }
 
@@ -162,11 +151,11 @@ def _convert(asked: Json, converted: Json) -> Json:
     return {
         "operationId": "convertPoints",
         "summary": "Convert points into the voucher of a reward: once, and answered the same for the same request.",
-        "parameters": [_parameter("id", _ID)],
+        "parameters": [parameter("id", _ID)],
         "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
         "responses": {
             "200": {"description": "Converted.", "content": {"application/json": {"schema": converted}}},
-            **_refused("400", "401", "403", "404", "413", "422", "503"),
+            **refused("400", "401", "403", "404", "413", "422", "503"),
         },
     }
 
@@ -177,10 +166,10 @@ def _erase() -> Json:
         "operationId": "eraseCustomer",
         "summary": "Erase a person with their browsers and vouchers, or a browser that is nobody's. Later events of"
         " theirs are dropped; only an identify with the server key, sent later, makes them known again.",
-        "parameters": [_parameter("id", _ID)],
+        "parameters": [parameter("id", _ID)],
         "responses": {
-            "200": _shown("Erased; their browsers and vouchers follow at once.", told),
-            **_refused("401", "403", "404", "409", "503"),
+            "200": shown("Erased; their browsers and vouchers follow at once.", told),
+            **refused("401", "403", "404", "409", "503"),
         },
     }
 
@@ -199,10 +188,10 @@ def _export() -> Json:
         "operationId": "exportCustomer",
         "summary": "Everything that is kept about a person: profile with all orders, browsers, vouchers, and every"
         " record the log still has. Streamed; a document that is cut off is no JSON.",
-        "parameters": [_parameter("id", _ID)],
+        "parameters": [parameter("id", _ID)],
         "responses": {
-            "200": _shown("The document.", example),
-            **_refused("401", "403", "404", "503"),
+            "200": shown("The document.", example),
+            **refused("401", "403", "404", "503"),
         },
     }
 
@@ -211,10 +200,10 @@ def _voucher() -> Json:
     return {
         "operationId": "getVoucher",
         "summary": "A voucher's terms and what became of it.",
-        "parameters": [_parameter("code", _CODE)],
+        "parameters": [parameter("code", _CODE)],
         "responses": {
-            "200": _shown("The voucher.", voucher_view(VOUCHER, AT)),
-            **_refused("401", "403", "404", "503"),
+            "200": shown("The voucher.", voucher_view(VOUCHER, AT)),
+            **refused("401", "403", "404", "503"),
         },
     }
 
@@ -223,11 +212,11 @@ def _redeem(order: Json, redeemed: Json) -> Json:
     return {
         "operationId": "redeemVoucher",
         "summary": "Redeem a voucher for an order: once, and answered the same for the same order id.",
-        "parameters": [_parameter("code", _CODE)],
+        "parameters": [parameter("code", _CODE)],
         "requestBody": {"required": True, "content": {"application/json": {"schema": order}}},
         "responses": {
             "200": {"description": "Redeemed.", "content": {"application/json": {"schema": redeemed}}},
-            **_refused(*_ERRORS),
+            **refused(*ERRORS),
         },
     }
 
@@ -239,15 +228,15 @@ def _mail_reports(reports: Json) -> Json:
         " complaint takes the permission back.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": reports}}},
         "responses": {
-            "200": _shown("On the log; `unknown` are no mails of ours.", {"accepted": 1, "unknown": 0}),
-            **_refused("401", "403", "413", "503"),
+            "200": shown("On the log; `unknown` are no mails of ours.", {"accepted": 1, "unknown": 0}),
+            **refused("401", "403", "413", "503"),
         },
     }
 
 
 def _personalize(asked: Json) -> Json:
     content = {"title": "Welcome back, Ada", "link_url": "/tea", "link_text": "To the tea"}
-    shown = {"slot": "home-hero", "module": "welcome-back", "variant": "regular", "content": content}
+    module = {"slot": "home-hero", "module": "welcome-back", "variant": "regular", "content": content}
     why = {"by": "profile", "campaign": "", "facts": {"purchases.orders": 3}}
     return {
         "operationId": "personalize",
@@ -256,8 +245,8 @@ def _personalize(asked: Json) -> Json:
         " the write key in the body; it is answered as a person only with `userHash`.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
         "responses": {
-            "200": _shown("A slot without a module is null.", {"slots": {"home-hero": shown | {"why": why}}}),
-            **_refused("401", "413", "503"),
+            "200": shown("A slot without a module is null.", {"slots": {"home-hero": module | {"why": why}}}),
+            **refused("401", "413", "503"),
         },
     }
 
@@ -268,8 +257,8 @@ def _catalogue(change: Json) -> Json:
         "summary": "What the shop sells: names, prices, stock. What is left out of a product stays as it was.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": change}}},
         "responses": {
-            "200": _shown("All of it is on the log.", {"accepted": 1}),
-            **_refused("401", "403", "413", "503"),
+            "200": shown("All of it is on the log.", {"accepted": 1}),
+            **refused("401", "403", "413", "503"),
         },
     }
 
@@ -284,10 +273,10 @@ def _tasks() -> Json:
     return {
         "operationId": "getTasks",
         "summary": "Tasks for people of the shop, the oldest first.",
-        "parameters": [{**_parameter(name, words, "query"), "required": False} for name, words in filters.items()],
+        "parameters": [{**parameter(name, words, "query"), "required": False} for name, words in filters.items()],
         "responses": {
-            "200": _shown('A page; `next` is "" on the last one.', {"tasks": [task_view(TASK)], "next": ""}),
-            **_refused("400", "401", "403", "503"),
+            "200": shown('A page; `next` is "" on the last one.', {"tasks": [task_view(TASK)], "next": ""}),
+            **refused("400", "401", "403", "503"),
         },
     }
 
@@ -302,10 +291,10 @@ def _recommendations() -> Json:
         "operationId": "getRecommendations",
         "summary": "What is bought together with a product, or with what a customer has in the cart, looked at or"
         " bought; then what sells best. Never what is out of stock.",
-        "parameters": [{**_parameter(name, words, "query"), "required": False} for name, words in asked.items()],
+        "parameters": [{**parameter(name, words, "query"), "required": False} for name, words in asked.items()],
         "responses": {
-            "200": _shown("The best first.", {"recommendations": [RECOMMENDED]}),
-            **_refused("401", "403", "404", "503"),
+            "200": shown("The best first.", {"recommendations": [RECOMMENDED]}),
+            **refused("401", "403", "404", "503"),
         },
     }
 
@@ -315,11 +304,11 @@ def _task_outcome(outcome: Json) -> Json:
         "operationId": "reportTask",
         "summary": "Report what came of a task: it goes off the list, and into the customer's file. The first word"
         " counts; the same one, sent again, is answered the same.",
-        "parameters": [_parameter("id", "The task's id.")],
+        "parameters": [parameter("id", "The task's id.")],
         "requestBody": {"required": True, "content": {"application/json": {"schema": outcome}}},
         "responses": {
-            "200": _shown("The task, done.", task_view(TASK, TASK_DONE)),
-            **_refused("400", "401", "403", "404", "409", "413", "503"),
+            "200": shown("The task, done.", task_view(TASK, TASK_DONE)),
+            **refused("400", "401", "403", "404", "409", "413", "503"),
         },
     }
 
@@ -332,8 +321,8 @@ def _stream() -> Json:
         " `module` and `chat`.",
         "security": [],
         "parameters": [
-            _parameter("token", "From `POST /v1/stream/token` of the collector.", "query"),
-            {**_parameter("last_event_id", "The last event seen.", "query"), "required": False},
+            parameter("token", "From `POST /v1/stream/token` of the collector.", "query"),
+            {**parameter("last_event_id", "The last event seen.", "query"), "required": False},
         ],
         "responses": {
             "200": {
@@ -342,7 +331,7 @@ def _stream() -> Json:
                     "text/event-stream": {"schema": {"type": "string"}, "example": item.text if item else ""}
                 },
             },
-            **_refused("401", "503"),
+            **refused("401", "503"),
         },
     }
 
@@ -350,7 +339,7 @@ def _stream() -> Json:
 def _feed(words: str, kind: str) -> Json:
     return {
         **_open(words, kind, "401"),
-        "parameters": [_parameter("token", "Part of the address printed at start.", "query")],
+        "parameters": [parameter("token", "Part of the address printed at start.", "query")],
     }
 
 
@@ -360,26 +349,7 @@ _CODE = "The voucher's code as it was typed: case and hyphens don't matter, O is
 
 def _open(words: str, kind: str, *refusals: str) -> Json:
     answer = {"description": words, "content": {kind: {"schema": {}}}}
-    return {"summary": words, "security": [], "responses": {"200": answer, **_refused(*refusals)}}
-
-
-def _parameter(name: str, words: str, place: str = "path") -> Json:
-    return {"name": name, "in": place, "required": True, "description": words, "schema": {"type": "string"}}
-
-
-def _shown(words: str, example: Json) -> Json:
-    return {
-        "description": words,
-        "content": {"application/json": {"schema": {"type": "object"}, "example": example}},
-    }
-
-
-def _refused(*statuses: str) -> Json:
-    schema = {"$ref": "#/components/schemas/Error"}
-    return {
-        status: {"description": _ERRORS[status], "content": {"application/json": {"schema": schema}}}
-        for status in sorted({"400", "429", *statuses})
-    }
+    return {"summary": words, "security": [], "responses": {"200": answer, **refused(*refusals)}}
 
 
 def as_yaml() -> str:

@@ -1,5 +1,6 @@
 """One of each, for the reference: a customer, a voucher, a prompt that nobody ever had. Only data."""
 
+from pipeline.core.condition import Condition
 from pipeline.core.customer.account import Account, Credit, Entry
 from pipeline.core.customer.activity import Activity, CartLine, View
 from pipeline.core.customer.chat import Chatting
@@ -15,6 +16,7 @@ from pipeline.core.customer.referral import Referral
 from pipeline.core.customer.transcript import Line
 from pipeline.core.customer.vouchers import Held, Vouchers
 from pipeline.core.effects import ChatPrompt, Task, TaskDone
+from pipeline.core.rules import Segment
 from pipeline.core.voucher import VoucherState
 from pipeline.recommending import Recommendation
 
@@ -153,4 +155,10 @@ RECOMMENDED = Recommendation(
     score=0.31,
     reason="bought_together",
     because="tea-01",
+)
+
+SEGMENT = Segment(
+    name="regulars",
+    description="Who buys again and again.",
+    all_of=(Condition(field="purchases.orders", op="at_least", value=3),),
 )

@@ -1,0 +1,117 @@
+"""Segments for the shop's own servers: what each asks, how many are in it, and who. Reads the store; writes nothing.
+
+The law: one request looks at a bounded number of subjects, however many there are. Whoever wants all goes on where
+the answer before ended (`next`); while events come in, two pages are of two moments.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pipeline import walking
+from pipeline.api.access import ServerAccess
+from pipeline.api.answers import Refused, json_answer
+from pipeline.api.questions import Questions
+from pipeline.backends.contract import Reader
+from pipeline.campaign_words import segment_in_words
+from pipeline.codec import Codec
+from pipeline.core.customer.profile import Profile
+from pipeline.core.partition import ActiveRules
+from pipeline.core.rules import Segment
+from pipeline.erased import ErasureGuard
+
+PAGE, LARGEST_PAGE = 500, 1_000
+LOOKED_AT = 2_000
+"""Browsers and people that one request looks at."""
+Json = dict[str, Any]
+_rules = msgspec.msgpack.Decoder(ActiveRules)
+_segments = msgspec.json.Decoder(tuple[Segment, ...])
+
+
+class Segments:
+    """The endpoints."""
+
+    def __init__(self, access: ServerAccess, questions: Questions, codec: Codec) -> None:
+        self._access = access
+        self._questions = questions
+        self._guard = ErasureGuard(codec)
+
+    def routes(self) -> list[Route]:
+        """Its paths."""
+        return [Route("/v1/segments", self.segments), Route("/v1/segments/{name}/members", self.members)]
+
+    async def segments(self, request: Request) -> Response:
+        """`GET /v1/segments`: 200, 400, 401, 403, 503."""
+        self._access.require(request)
+        counted, after = request.query_params.get("count", "false"), request.query_params.get("after", "")
+        if counted not in ("true", "false"):
+            raise Refused(400, "bad_count", "`count` is true or false")
+        return json_answer(
+            200, await self._questions.ask(lambda reader: self._listed(reader, after, counted == "true"))
+        )
+
+    async def members(self, request: Request) -> Response:
+        """`GET /v1/segments/{name}/members`: 200, 400, 401, 403, 404, 503."""
+        self._access.require(request)
+        name, after = request.path_params["name"], request.query_params.get("after", "")
+        limit = request.query_params.get("limit", str(PAGE))
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:6]) <= LARGEST_PAGE):
+            raise Refused(400, "bad_limit", f"`limit` is a whole number from 1 to {LARGEST_PAGE}")
+        return json_answer(
+            200, await self._questions.ask(lambda reader: self._members(reader, name, after, int(limit)))
+        )
+
+    def _listed(self, reader: Reader, after: str, counted: bool) -> Json:
+        found = [segment_view(segment) for segment in _in_force(reader)]
+        if not counted:
+            return {"segments": found}
+        sizes = Counter[str]()
+        goes_on = ""
+        for place, person in self._looked_at(reader, after):
+            goes_on = place
+            sizes.update(person.segments.since.keys() if person else ())
+        return {"segments": [each | {"members": sizes[each["segment"]]} for each in found], "next": goes_on}
+
+    def _members(self, reader: Reader, name: str, after: str, limit: int) -> Json:
+        names = [segment.name for segment in _in_force(reader)]
+        if name not in names:
+            valid = ", ".join(names) or "none"
+            raise Refused(404, "unknown_segment", f"no segment of this name is in force; there are: {valid}")
+        members: list[Json] = []
+        goes_on = ""
+        for place, person in self._looked_at(reader, after):
+            goes_on = place
+            since = person.segments.since.get(name) if person else None
+            if person and since is not None:
+                members.append({"customer": person.key, "since": since})
+                if len(members) == limit:
+                    break
+        return {"segment": name, "members": members, "next": goes_on}
+
+    def _looked_at(self, reader: Reader, after: str) -> Iterator[tuple[str, Profile | None]]:
+        """So many as one request may look at, erased people hidden; an empty place after the last of all."""
+        beyond = walking.places(reader, after)
+        try:
+            for place, person in islice(beyond, LOOKED_AT):
+                hidden = person is not None and self._guard.hides(reader, person.key)
+                yield place, None if hidden else person
+        except ValueError as problem:
+            raise Refused(400, "bad_after", f"`after` is the `next` of the answer before: {problem}") from problem
+        if next(beyond, None) is None:
+            yield "", None
+
+
+def segment_view(segment: Segment) -> Json:
+    """A segment as it is shown."""
+    return {"segment": segment.name, "description": segment.description, "words": segment_in_words(segment)}
+
+
+def _in_force(reader: Reader) -> tuple[Segment, ...]:
+    _, stored = reader.stored(0)
+    return _segments.decode(_rules.decode(stored).segments) if stored else ()
