@@ -7,6 +7,7 @@ from pipeline.core.customer.chat import Chatting
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.decisions import Answer, Decisions
 from pipeline.core.customer.identity import Browser, Identity
+from pipeline.core.customer.journeys import Journey, Journeys
 from pipeline.core.customer.lapse import Lapse
 from pipeline.core.customer.lifecycle import Lifecycle
 from pipeline.core.customer.loyalty import Loyalty
@@ -127,6 +128,7 @@ CUSTOMER = Profile(
     vouchers=Vouchers(
         {CODE: Held(ID, "win-back", "order-1", "email", "sent", AT, AT + 30 * DAY_MS, 15, 0, "EUR", 0, "")}
     ),
+    journeys=Journeys({"cart-reminder": Journey("cart-1795000000000", AT, "still-there", AT, AT + DAY_MS)}),
     loyalty=Loyalty(
         Account(
             balance=42,

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from pipeline.api.statement import invitations, statement
+from pipeline.core.customer.pending import Pending
 from pipeline.core.customer.profile import Profile
 from pipeline.core.customer.purchases import Order
 from pipeline.core.customer.vouchers import Held
@@ -39,6 +40,7 @@ def customer_view(profile: Profile, now: int | None = None, *, last_orders: int 
         "lapse": _lapse(profile),
         "vouchers": _vouchers(profile, at),
         "decisions": _decisions(profile),
+        "journeys": _journeys(profile),
         "chat": _chat(profile, at),
         "reach": _reach(profile),
         "tasks_done": _tasks_done(profile),
@@ -244,12 +246,38 @@ def _decisions(profile: Profile) -> Json:
                 "campaign": it.campaign,
                 "occasion": it.occasion,
                 "reason": it.reason,
-                "waits_for": "budget" if it.is_asked() else "claim",
+                "waits_for": _waits_for(it),
                 "again_at": it.again_at,
             }
             for it in decisions.pending
         ],
     }
+
+
+def _waits_for(pending: Pending) -> str:
+    """What: the budget's answer, its campaign (which is paused), the time the contact policy named, or a claim."""
+    if pending.is_asked():
+        return "budget"
+    if pending.stands():
+        return "campaign"
+    return "time" if pending.put_off_until else "claim"
+
+
+def _journeys(profile: Profile) -> list[Json]:
+    """Where they stand in each campaign of several steps; `due_at` 0: the next step is being decided, or stands."""
+    again_at = {(it.campaign, it.occasion): it.again_at for it in profile.decisions.pending}
+    return [
+        {
+            "campaign": campaign,
+            "occasion": it.occasion,
+            "began_at": it.began,
+            "next_step": it.step,
+            "due_at": it.due or again_at.get((campaign, it.step_occasion()), 0),
+            "paused_since_at": it.stood_since,
+            "left_alone": it.walk != "",
+        }
+        for campaign, it in sorted(profile.journeys.open.items())
+    ]
 
 
 def _tasks_done(profile: Profile) -> list[Json]:
