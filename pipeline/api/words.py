@@ -19,6 +19,7 @@ REASONS = {
     "conversation_open": "they are talking with somebody already",
     "holdout": "they are in the comparison group, which is left alone",
     "self_referral": "they came by their own invitation code, or share a browser with who invited them",
+    "bought_meanwhile": "they have bought it meanwhile",
     "bought_before": "they had bought before they came by an invitation code",
     "circular": "they came by the code of somebody they invited, or have invited friends themselves",
     "unknown_code": "nobody has the invitation code they came by",
