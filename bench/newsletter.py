@@ -6,7 +6,8 @@
 
 Embedded, on the disk of this machine. First the edition is decided for everybody (one worker), then each mail is
 rendered and acted on (one deliverer, its ledger); each of the two is ended by kill -9 half way and started again.
-Peak memory is the kernel's own word (`ru_maxrss`), the larger of the process that was killed and its successor.
+Peak memory is the kernel's own word (`ru_maxrss`), the larger of the process that was killed and its successor. It is
+never less than this process's own at their start, which grows with the people it has counted: fewest first.
 """
 
 import os

@@ -13,6 +13,7 @@ from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Effect, Forward, Output, Send
 from pipeline.core.events import Forwarded, Input, RulesChanged, Stimulus, TimerDue
+from pipeline.core.newsletter import BEFORE_PEOPLE, NewsletterDue
 from pipeline.core.presence import AgentsChanged, heard
 from pipeline.core.requirement import Violated, require
 from pipeline.core.rules import Rules
@@ -61,6 +62,12 @@ class LittleLog:
         self.rules = rules
         for key in sorted(key for key, state in self.states.items() if isinstance(state, Profile)):
             self._step(key, RulesChanged(rules.campaigns_version, rules.model_version))
+        self._deliver()
+
+    def walk(self, due: NewsletterDue) -> None:
+        """An edition of a newsletter comes past everybody who is known."""
+        for key in sorted(key for key in self.states if key.startswith(BEFORE_PEOPLE)):
+            self._step(key, due)
         self._deliver()
 
     def release(self) -> None:

@@ -11,7 +11,8 @@ event comes under, unless `verified` or `server` is said. `id=` gives a message 
 `log  Time passes` lets time pass, `log  Messages wait` and `log  Messages arrive` hold up what subjects tell each
 other. `desk  Agents free=1 minutes=5` is a desk that says how many are free, for how long. First lines
 `campaign {JSON}`, `segment {JSON}`, `policy {JSON}`, `loyalty {JSON}`, `site {JSON}` put such a thing into force;
-`shop  Campaigns change NAME=paused` puts a campaign into another state later.
+`shop  Campaigns change NAME=paused` puts a campaign into another state later, `shop  Newsletter NAME=EDITION` takes
+an edition past everybody who is known.
 """
 
 import re
