@@ -70,6 +70,7 @@ CAMPAIGN_PARTS = (
     ('[[exit]] kind = "segment_left"', rules.ExitSegmentLeft),
     ('[[exit]] kind = "condition"', rules.ExitCondition),
     ('[do] kind = "module"', do.DoModule),
+    ('[do] kind = "webhook"', do.DoWebhook),
     ("[[test]]", campaigns.CampaignTest),
     ("[contact]", rules.Contact),
     ("[budget]", rules.Budget),

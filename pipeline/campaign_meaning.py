@@ -8,7 +8,7 @@ from pipeline.core.condition import Condition
 from pipeline.core.customer import conditions
 from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.activity import MAX_RECENT
-from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
+from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher, DoWebhook
 from pipeline.core.rules import Campaign, Contact, ExitCartGone, ExitCondition
 from pipeline.core.when import (
     Kind,
@@ -111,6 +111,8 @@ def _ways(path: Place, do: Do, contact: Contact) -> Iterator[Problem]:
         yield (*path, "channels"), "points have no `channels`: nobody is contacted"
     if isinstance(do, DoModule) and contact.channels:
         yield (*path, "channels"), "a module has no `channels`: it is shown on the site"
+    if isinstance(do, DoWebhook) and contact.channels:
+        yield (*path, "channels"), "a webhook has no `channels`: a system is told, and nobody contacted"
     if isinstance(do, DoTask) and contact.channels:
         needed = CHANNEL_OF_TASK[do.task]
         yield (*path, "channels"), f"a task has no `channels`: {do.task} needs the permission for {needed}"

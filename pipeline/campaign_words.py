@@ -3,7 +3,7 @@
 import msgspec
 
 from pipeline.core.condition import Condition, Value
-from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
+from pipeline.core.do import Do, DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher, DoWebhook
 from pipeline.core.rules import (
     Campaign,
     Contact,
@@ -198,6 +198,8 @@ def _do_in_words(do: Do, contact: Contact) -> str:
     if isinstance(do, DoModule):
         refused = f"unless they refuse {contact.purpose} on the site"
         return f"show them the module {do.module} for {do.valid_days} days, {refused}"
+    if isinstance(do, DoWebhook):
+        return f"tell the webhook {do.event}, unless they refuse {contact.purpose} altogether"
     if isinstance(do, DoTask):
         return f'have somebody do a {do.task} within {do.valid_days} days ("{do.instructions}"), {permitted}'
     off = f"{do.discount_percent} %" if do.discount_percent else f"{do.discount_cents / 100:.2f} {do.currency}"

@@ -16,7 +16,7 @@ import msgspec
 from pipeline.campaign_meaning import Place, Problem, choices, meaning
 from pipeline.core import zones
 from pipeline.core.condition import Condition
-from pipeline.core.do import DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
+from pipeline.core.do import DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher, DoWebhook
 from pipeline.core.part import Part
 from pipeline.core.rules import (
     Budget,
@@ -98,6 +98,7 @@ KINDS: dict[str, dict[str, type[msgspec.Struct]]] = {
         "task": DoTask,
         "points": DoPoints,
         "module": DoModule,
+        "webhook": DoWebhook,
     },
 }
 """The tables whose `kind` says which keys they have."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.core.effects import WEBHOOK
 from pipeline.links import Links
 from pipeline.settings import Settings, SettingsError
 from pipeline.sinks.destination import ON_SITE, Deliverable, Destination, channel_of
@@ -48,7 +49,7 @@ def destinations(settings: Settings, clock: Callable[[], int]) -> list[Served]:
                 clock,
                 allow_private=settings.webhook_allow_private,
             )
-            serve(settings.webhook_channels, webhook, settings.webhook_repeats)
+            serve((*settings.webhook_channels, WEBHOOK), webhook, settings.webhook_repeats)
     except ValueError as problem:
         raise SettingsError(str(problem)) from problem
     others = ON_SITE.union(*made)

@@ -112,7 +112,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     outbox_repeats: bool = True
     """Write a file again if it is not known whether it was written: its name is the same."""
     webhook_url: str = ""
-    """Where `deliver` posts effects of `webhook_channels`, signed (Standard Webhooks); "" for none."""
+    """Where `deliver` posts effects of `webhook_channels`, and what campaigns tell by `[do] kind = "webhook"`, signed
+    (Standard Webhooks); "" for none."""
     webhook_secret: str = ""
     """Signs them: whsec_ and the base64 of 24 to 64 bytes, the same at the receiver. While it is being replaced: the
     new one, a space, the old one."""

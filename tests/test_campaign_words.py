@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.campaign_words import in_words
 from pipeline.core.condition import Condition
-from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
+from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher, DoWebhook
 from pipeline.core.rules import Budget, Campaign, Contact
 from pipeline.core.when import (
     WhenCartAbandoned,
@@ -101,6 +101,10 @@ from pipeline.core.when import (
             Campaign(name="x", when=WhenHesitating(product_views=0), do=DoChatPrompt(text="Help?")),
             "x (live): when a visitor looks at 3 products of one category in 10 minutes or leaves a filled cart "
             'alone for 5 minutes, ask on the page "Help?", at most once a visit.',
+        ),
+        (
+            Campaign(name="x", when=WhenSignedUp(), do=DoWebhook(event="new-face")),
+            "x (live): when somebody signs up, tell the webhook new-face, unless they refuse marketing altogether.",
         ),
         (
             Campaign(

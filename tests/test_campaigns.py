@@ -9,7 +9,7 @@ import pytest
 from pipeline import campaigns
 from pipeline.campaigns import CampaignError, from_json, load, parse, to_json
 from pipeline.core.condition import Condition
-from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher
+from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher, DoWebhook
 from pipeline.core.rules import Budget, Campaign, Contact, Step
 from pipeline.core.when import WhenCartAbandoned, WhenHesitating, WhenLapsed, WhenRegular
 
@@ -87,6 +87,7 @@ def test_the_example_is_a_campaign_once_it_is_renamed():
         DoChatPrompt,
         DoMessage,
         DoTask,
+        DoWebhook,
         Step,
         Contact,
         Budget,
@@ -281,6 +282,10 @@ def test_a_budget_is_for_vouchers():
         (
             'kind = "task"\ntask = "visit"\ninstructions = "Go."\n[contact]\nchannels = ["email"]',
             "line 11: a task has no `channels`: visit needs the permission for phone",
+        ),
+        (
+            'kind = "webhook"\nevent = "ordered"\n[contact]\nchannels = ["email"]',
+            "line 10: a webhook has no `channels`: a system is told, and nobody contacted",
         ),
         (
             'kind = "task"\ntask = "fax"\ninstructions = "Go."',

@@ -63,4 +63,15 @@ class DoModule(Part, frozen=True, kw_only=True, tag_field="kind", tag="module"):
     """Not shown for this reason any longer."""
 
 
-Do = DoVoucher | DoChatPrompt | DoMessage | DoTask | DoPoints | DoModule
+class DoWebhook(Part, frozen=True, kw_only=True, tag_field="kind", tag="webhook"):
+    """Tell a system of the shop, by the signed webhook. Nobody is contacted: no limit on contacts, no quiet hours."""
+
+    event: Name
+    """What is told, for the system: `template` of the request's `data`."""
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+    """Also for it; `category` and `product_id` of the occasion are added where they are known."""
+    valid_days: Positive = 3
+    """Not told later than this."""
+
+
+Do = DoVoucher | DoChatPrompt | DoMessage | DoTask | DoPoints | DoModule | DoWebhook

@@ -15,6 +15,8 @@ from pipeline.core.events import Internal, Trust
 Channel = str
 """email, push, site, … or `next_visit`: shown on the site when the customer comes back."""
 NEXT_VISIT = "next_visit"
+WEBHOOK = "webhook"
+"""A system of the shop, and not the customer."""
 ACCOUNT = "account"
 """Of what reaches the customer's account, and not the customer: points, and what they asked to have for them."""
 _PARTICULAR = re.compile(r"[\d:'\"]")

@@ -8,11 +8,11 @@ from core.making import CALL, DAY, NEWS, PROMPT, T0, WIN_BACK, but, buyer, candi
 from pipeline.core.customer import decisions
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.notes import Granted
-from pipeline.core.do import DoMessage, DoTask
+from pipeline.core.do import DoMessage, DoTask, DoWebhook
 from pipeline.core.effects import Decision, Message, Task
 from pipeline.core.events import BROWSER, TimerDue
 from pipeline.core.identifiers import effect_id
-from pipeline.core.rules import Contact
+from pipeline.core.rules import Contact, Policy
 from pipeline.core.when import WhenCartAbandoned, WhenHesitating, WhenInterested
 
 
@@ -101,7 +101,52 @@ def test_a_task_needs_the_permission_for_the_way_its_kind_takes(kind, channel):
     assert json.loads(decision.facts) == {"not_permitted": [channel], "purpose": "marketing"}
 
 
-@pytest.mark.parametrize("campaign", [NEWS, CALL])
+ALWAYS_QUIET = Policy(quiet_from="00:00", quiet_until="23:59")
+TOLD = but(CALL, do=DoWebhook(event="ordered", values={"team": "vip"}, valid_days=2), contact=Contact())
+
+
+def test_a_system_is_told_who_it_is_about_and_what_that_rests_on():
+    (_, made), decision = decided(TOLD, candidate(TOLD, category="tea"))
+    assert made == Message(
+        id=effect_id("call", "u:ann", "o1"),
+        customer="u:ann",
+        campaign="call",
+        occasion="o1",
+        channel="webhook",
+        template="ordered",
+        values='{"category":"tea","team":"vip"}',
+        reason="a sign",
+        facts='{"channel":"webhook","p":0.1}',
+        decided_at=T0,
+        not_after=T0 + 2 * DAY,
+        purpose="marketing",
+    )
+    assert (decision.outcome, decision.facts) == ("TAKEN", made.facts)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"email_marketing": False}, True),
+        ({"*_service": False}, True),
+        ({"*_marketing": False}, False),
+        ({"*_*": False}, False),
+    ],
+)
+def test_a_system_is_not_told_of_who_refuses_the_purpose_altogether(said, told):
+    made, decision = decided(TOLD, candidate(TOLD), **said)
+    assert [one.channel for one in made[1:]] == ["webhook"] * told
+    assert decision.reason == ("a sign" if told else "no_consent")
+
+
+def test_telling_a_system_is_no_contact_and_waits_for_nothing():
+    profile = but(buyer(0), decisions=decisions.Decisions(contacted=(T0,) * 10))
+    own, made = decisions.step(profile, TimerDue(T0), T0, rules(TOLD, policy=ALWAYS_QUIET), [candidate(TOLD)])
+    assert [type(one) for one in made] == [Decision, Granted, Message]
+    assert own.contacted == (T0,) * 10
+
+
+@pytest.mark.parametrize("campaign", [NEWS, CALL, TOLD])
 def test_what_leaves_the_page_never_rests_on_a_mere_claim_to_be_somebody(campaign):
     claimed = order("o1", trust=BROWSER)
     said = {"email_marketing": True, "phone_marketing": True}

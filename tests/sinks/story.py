@@ -15,7 +15,7 @@ from pipeline.backends.sqlite import Embedded
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.do import DoVoucher
-from pipeline.core.effects import Decision
+from pipeline.core.effects import WEBHOOK, Decision
 from pipeline.core.events import SERVER, CampaignsChanged, ConsentChange, Customer, Event, Purchase, Tick
 from pipeline.core.rules import Campaign, Contact
 from pipeline.core.when import WhenRegular
@@ -42,7 +42,7 @@ class Story:
     """A log, a worker, a deliverer; time stands at noon."""
 
     def __init__(self, folder: Path, destination: Callable[[Callable[[], int]], Any], campaign: Campaign) -> None:
-        """destination: made with the clock; the campaign's only channel has its name."""
+        """destination: made with the clock; named as the campaign's only channel; without one it is the webhook."""
         self.world = World(Embedded(folder, 2))
         self.world.now = NOON
         log, store = self.world.backend.worker()
@@ -52,7 +52,7 @@ class Story:
         )
         self._deliverer = self.world.deliverer(
             destination(lambda: self.world.now),
-            takes=lambda effect: effect.channel == campaign.contact.channels[0],
+            takes=lambda effect: effect.channel in (campaign.contact.channels or (WEBHOOK,)),
             last_look=Permission(self.world.backend.reader(), CODEC),
         )
         campaigns = CampaignsChanged(version=1, campaigns=msgspec.json.encode([campaign]), received_at=NOON)

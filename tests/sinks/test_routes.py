@@ -43,7 +43,7 @@ def test_each_channel_has_one_destination_and_the_site_none(tmp_path: Path, rece
     known = Customer(
         message_id="1", type="identify", user_id="ada", occurred_at=now, received_at=now, trust=SERVER, source="test"
     )
-    channels = ("email", "post", "site", "next_visit", "sms", "phone")
+    channels = ("email", "post", "site", "next_visit", "sms", "phone", "webhook")
     vouchers = [mail(n, channel=c, decided_at=now, not_after=now + 600_000) for n, c in enumerate(channels)]
     app.appender("test").append([NewRecord("events", b"u:ada", CODEC.encode(known))])
     app.appender("test").append([NewRecord("vouchers", b"u:ada", CODEC.encode(each)) for each in vouchers])
@@ -53,17 +53,17 @@ def test_each_channel_has_one_destination_and_the_site_none(tmp_path: Path, rece
         thread.start()
     try:
         deadline = time.monotonic() + 60
-        while len(receiver.taken) < 2 or len(list((tmp_path / "data" / "outbox").glob("*.json"))) < 2:
+        while len(receiver.taken) < 3 or len(list((tmp_path / "data" / "outbox").glob("*.json"))) < 2:
             assert time.monotonic() < deadline
             time.sleep(0.01)
     finally:
         stop.set()
         for thread in threads:
             thread.join(30)
-    assert sorted(receiver.taken) == ["voucher-0", "voucher-4"]
+    assert sorted(receiver.taken) == ["voucher-0", "voucher-4", "voucher-6"]
     files = {file.stem for file in (tmp_path / "data" / "outbox").glob("*.json")}
     assert files == {"voucher-1", "voucher-5"}
-    assert b'rapport_deliveries_total{destination="webhook",outcome="sent"} 2.0' in app.metrics()
+    assert b'rapport_deliveries_total{destination="webhook",outcome="sent"} 3.0' in app.metrics()
     worker.close()
     app.close()
 

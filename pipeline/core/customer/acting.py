@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from pipeline.core.customer.notes import Candidate, Fact, facts_json
-from pipeline.core.do import DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher
-from pipeline.core.effects import ACCOUNT, NEXT_VISIT, ChatPrompt, Message, Output, Task
+from pipeline.core.do import DoChatPrompt, DoMessage, DoModule, DoPoints, DoTask, DoVoucher, DoWebhook
+from pipeline.core.effects import ACCOUNT, NEXT_VISIT, WEBHOOK, ChatPrompt, Message, Output, Task
 from pipeline.core.identifiers import effect_id
 from pipeline.core.rules import Campaign
 
@@ -31,8 +31,10 @@ def way(profile: "Profile", campaign: Campaign) -> tuple[str, list[str]]:
     do = campaign.do
     if isinstance(do, DoPoints):
         return ACCOUNT, []
-    if isinstance(do, DoChatPrompt | DoModule):
-        return ("", [SITE]) if profile.consent.allows(SITE, campaign.contact.purpose) is False else (SITE, [])
+    if isinstance(do, DoChatPrompt | DoModule | DoWebhook):
+        open_to_all = WEBHOOK if isinstance(do, DoWebhook) else SITE
+        refused = profile.consent.allows(open_to_all, campaign.contact.purpose) is False
+        return ("", [open_to_all]) if refused else (open_to_all, [])
     closed: list[str] = []
     for channel in (CHANNEL_OF_TASK[do.task],) if isinstance(do, DoTask) else campaign.contact.channels:
         if _permits(profile, campaign, channel):
@@ -54,7 +56,7 @@ def effects(campaign: Campaign, candidate: Candidate, channel: str, key: str, no
     match campaign.do:
         case DoChatPrompt() as do:
             return [_prompt(do, candidate, key, now)]
-        case DoMessage() as do:
+        case DoMessage() | DoWebhook() as do:
             return [_message(campaign, do, candidate, channel, key, now)]
         case DoTask() as do:
             return [_task(do, candidate, key, now)]
@@ -79,14 +81,16 @@ def _prompt(do: DoChatPrompt, candidate: Candidate, key: str, now: int) -> ChatP
     )
 
 
-def _message(campaign: Campaign, do: DoMessage, candidate: Candidate, channel: str, key: str, now: int) -> Message:
+def _message(
+    campaign: Campaign, do: DoMessage | DoWebhook, candidate: Candidate, channel: str, key: str, now: int
+) -> Message:
     return Message(
         id=effect_id(candidate.campaign, key, candidate.occasion),
         customer=key,
         campaign=candidate.campaign,
         occasion=candidate.occasion,
         channel=channel,
-        template=do.template,
+        template=do.event if isinstance(do, DoWebhook) else do.template,
         values=_values(do, candidate),
         reason=candidate.reason,
         facts=candidate.facts,
@@ -96,7 +100,7 @@ def _message(campaign: Campaign, do: DoMessage, candidate: Candidate, channel: s
     )
 
 
-def _values(do: DoMessage, candidate: Candidate) -> str:
+def _values(do: DoMessage | DoWebhook, candidate: Candidate) -> str:
     """What the campaign's file says, and what it is about if that is known."""
     about = {"category": candidate.category, "product_id": candidate.product_id}
     values: dict[str, Fact] = {name: value for name, value in about.items() if value}
