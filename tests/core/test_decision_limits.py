@@ -118,7 +118,7 @@ FUSSY = rules(but(LIMITED, conditions=(Condition(field="purchases.orders", op="a
         (lambda profile: profile, (), RULES, ["TAKEN a sign", "grants", "SPENT"]),
         (bought, (), RULES, ["REFUSED no_longer_lapsed", "RELEASED"]),
         (lambda profile: profile, (), FUSSY, ["REFUSED condition_false", "RELEASED"]),
-        (lambda profile: profile, (), rules(), ["RELEASED"]),
+        (lambda profile: profile, (), rules(), ["REFUSED campaign_ended", "RELEASED"]),
         (lambda profile: profile, (), rules(WIN_BACK), ["TAKEN a sign", "grants", "RELEASED"]),
         (
             lambda profile: profile,
@@ -157,7 +157,7 @@ def test_while_the_budget_is_asked_nothing_else_is_said_of_it():
     again, said = decided(profile, candidate(), event=click(at=T0 + 1), now=T0 + 1)
     assert (said, again.decisions) == ([], profile.decisions)
     dropped, said = decided(profile, by=rules())
-    assert (said, dropped.decisions.pending) == ([], ())
+    assert (said, dropped.decisions.pending) == (["REFUSED campaign_ended"], ())
 
 
 def test_a_grant_during_an_open_claim_is_kept_until_it_is_closed():
