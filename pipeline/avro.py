@@ -162,7 +162,7 @@ class _Source:
             elif kind == "long":
                 lines += _reading_number(variable)
             elif kind == "boolean":
-                lines += [f" {variable} = data[at] == 1", " at += 1"]
+                lines += [f" {variable} = data[at] != 0", " at += 1"]
             elif kind == "enum":
                 symbols = self._constant(tuple(field["type"]["symbols"]))
                 lines += [

@@ -46,7 +46,7 @@ def invented(kind: Any, chance: random.Random) -> Any:
 
 def as_struct(name: str, values: dict[str, Any]) -> Any:
     """The same as our struct."""
-    parts = {"products": "Product", "consents": "ConsentChange"}
+    parts = {"products": "Product", "consents": "ConsentChange", "others": "Companion"}
     nested = {
         field: tuple((TYPES | PARTS)[part](**item) for item in values[field])
         for field, part in parts.items()

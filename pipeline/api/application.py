@@ -112,6 +112,8 @@ class Api:
                 Route("/v1/customers/{id:path}/export", persons.export),
                 Route("/v1/customers/{id:path}/decisions", records.decisions),
                 *Products(access, self._questions, appender, codec, clock, options.source).routes(),
+                *_server_routes(access, self._questions, appender, codec, clock, options),
+                # An id may hold slashes: whatever begins like this and ends in a word stands before.
                 Route("/v1/customers/{id:path}", records.customer),
                 Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
                 Route("/v1/vouchers/{code}", records.voucher),
@@ -122,7 +124,6 @@ class Api:
                 Route("/feed/events", self._standing(self._feed.events)),
                 Route("/feed/{name}", self._feed.file),
                 *health_routes(problems or backend_problems(open_reader), metrics),
-                *_server_routes(access, self._questions, appender, codec, clock, options),
                 *(route for part in (shop, self._desk) if part for route in part.routes()),
             ],
             exception_handlers={
