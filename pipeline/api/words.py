@@ -22,6 +22,7 @@ REASONS = {
     "bought_meanwhile": "they have bought it meanwhile",
     "bought_before": "they had bought before they came by an invitation code",
     "circular": "they came by the code of somebody they invited, or have invited friends themselves",
+    "invitations_ended": "there were no invitations any more when they came by one",
     "unknown_code": "nobody has the invitation code they came by",
     "order_cancelled": "the order it rested on was cancelled",
     "lapse_disproved": "a late order shows that they had not lapsed",

@@ -196,5 +196,28 @@ def test_who_invited_somebody_erased_stays_and_forgets_the_name():
     assert subjects.step("r:NONE", None, request, T0, RULES) == (None, ())
 
 
-def test_what_is_said_to_who_does_not_exist_is_nothing():
-    assert ann(claimed())[0] is None and not ann(claimed())[1]
+def test_who_comes_by_somebody_who_is_gone_is_answered():
+    profile, [answer] = ann(claimed())
+    assert profile is None and (answer.to, answer.message.reason) == ("u:bob", "unknown_code")
+
+
+@pytest.mark.parametrize("ended", [rules(), rules(loyalty=Scheme())])
+def test_what_is_on_its_way_when_there_are_no_invitations_any_more_is_answered(ended):
+    inviter, _ = ann(identified())
+    after, [answer] = ann(claimed(), profile=inviter, by=ended)
+    assert (answer.to, answer.message.outcome, answer.message.reason) == ("u:bob", "REFUSED", "invitations_ended")
+    assert after.referral == inviter.referral
+    friend, _ = ann(identified(CODE))
+    friend, [decision] = ann(answered("REFUSED", "invitations_ended"), profile=friend, by=ended)
+    assert standing(friend) == ("REFUSED", "invitations_ended")
+    assert (decision.outcome, decision.reason) == ("REFUSED", "invitations_ended")
+    assert ann(identified("A1", T0 + DAY), profile=friend, by=ended)[1] == []
+
+
+def test_a_friend_who_was_accepted_counts_also_when_there_are_no_invitations_any_more():
+    inviter, _ = ann(identified(), claimed())
+    campaigns = rules(*RULES.campaigns)
+    told = ReferralFulfilled(code=CODE, friend="f1", received_at=T0)
+    after, outputs = ann(told, profile=inviter, by=campaigns)
+    assert (after.referral.fulfilled, after.referral.friends) == (1, {"f1": "FULFILLED"})
+    assert [it.campaign for it in outputs if isinstance(it, Decision)] == ["inviter"]

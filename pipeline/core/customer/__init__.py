@@ -69,6 +69,7 @@ from pipeline.core.events import (
     Trust,
     VoucherRedeemed,
 )
+from pipeline.core.loyalty_events import ReferralClaimed
 from pipeline.core.newsletter import NewsletterDue
 from pipeline.core.requirement import require
 from pipeline.core.rules import Rules
@@ -219,7 +220,9 @@ def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> list[
 
 
 def _declined(key: str, event: Stimulus, now: int) -> list[Output]:
-    """What is answered to news and grants by who is not known (any more) under this key."""
+    """What is answered to news, grants and claims by who is not known (any more) under this key."""
+    if isinstance(event, ReferralClaimed):
+        return [referral.refused(event, referral.UNKNOWN_CODE, now)]
     if isinstance(event, ProductNews):
         return [followers.followed(event.topic, key, now, follows=False)]
     return [*pending.unwanted(event, (), now)] if isinstance(event, BudgetAnswered) else []

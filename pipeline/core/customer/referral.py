@@ -6,7 +6,7 @@ and what that is worth is for campaigns. Every refusal is kept with its reason a
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -28,10 +28,11 @@ SAID = "referral_code"
 LONGEST_CODE = 64
 MAX_FRIENDS = 1_000
 UNKNOWN_CODE = "unknown_code"
+ENDED = "invitations_ended"
 SCHEME = "loyalty"
-HEARS: frozenset[type] = frozenset(
-    {Customer, Purchase, TimerDue, HandedOver, RulesChanged, ReferralClaimed, ReferralAnswered, ReferralFulfilled}
-)
+_BETWEEN = ReferralClaimed | ReferralAnswered | ReferralFulfilled
+"""What one side says to the other: heard also when the scheme was taken away: no claim stays open."""
+HEARS: frozenset[type] = frozenset({Customer, Purchase, TimerDue, HandedOver, RulesChanged, *get_args(_BETWEEN)})
 Outputs = list[Output | Note]
 _read_properties = msgspec.json.Decoder(dict[str, object]).decode
 
@@ -66,14 +67,17 @@ def step(
 ) -> tuple[Referral | None, Sequence[Output | Note]]:
     """The slice after `event`, with what is said to the other side."""
     before = profile.referral
-    if profile.is_browser() or rules.loyalty is None or rules.loyalty.referral is None:
+    scheme = rules.loyalty.referral if rules.loyalty else None
+    if profile.is_browser() or (scheme is None and not isinstance(event, _BETWEEN)):
         return before, ()
     own, made = before or NOBODYS, Outputs()
-    if not own.code and (profile.occasions.signed_up or profile.purchases.count):
+    if scheme and not own.code and (profile.occasions.signed_up or profile.purchases.count):
         own = _opened(own, profile.key, now, rules, made)
-    if own.status in ("", "REFUSED") and (said := _said(profile, event)):
+    if scheme and own.status in ("", "REFUSED") and (said := _said(profile, event)):
         own = _claimed(own, said, event, profile, now, rules, made)
     match event:
+        case ReferralClaimed() if scheme is None:
+            made.append(refused(event, ENDED, now))
         case ReferralClaimed():
             own = _asked(own, event, profile, now, made)
         case ReferralAnswered() if own.status == "CLAIMED" and event.code == own.came_by:
@@ -90,8 +94,8 @@ def step(
             ]
         case _:
             pass
-    if own.status == "ACCEPTED":
-        own = _followed(own, profile, now, rules, rules.loyalty.referral.days, made)
+    if scheme and own.status == "ACCEPTED":
+        own = _followed(own, profile, now, rules, scheme.days, made)
     return (before if own == (before or NOBODYS) else own), made
 
 
@@ -103,6 +107,12 @@ def due(profile: "Profile") -> int:
 def code_of(key: str, secret: bytes) -> str:
     """The code a customer invites others with: the same always, and nobody can guess it."""
     return voucher_code(secret, effect_id("referral", key))
+
+
+def refused(claim: ReferralClaimed, reason: str, now: int) -> Send:
+    """To who comes by a code: they don't count."""
+    answer = ReferralAnswered(code=claim.code, outcome="REFUSED", reason=reason, received_at=now)
+    return Send(claim.customer, answer)
 
 
 def _opened(own: Referral, key: str, now: int, rules: Rules, made: Outputs) -> Referral:
