@@ -16,6 +16,7 @@ from pipeline.core.customer.notes import (
     OccasionGone,
     SegmentMoved,
     begun_with,
+    order_occasion,
     step_occasion,
 )
 from pipeline.core.customer.profile import Profile
@@ -350,3 +351,21 @@ def test_a_voucher_of_a_step_goes_with_what_the_journey_began_with():
     life = begun(generous).until(at(1, 2)).hears(order("o1", at(1, 3), event="Order Cancelled")).until(at(9))
     assert [held.status for held in life.profile.vouchers.held.values()] == ["revoked"]
     assert [reason for reason, *_ in life.told()] == ["TAKEN", "TAKEN", "order_cancelled", "occasion_gone"]
+
+
+def test_an_order_whose_id_looks_like_a_step_is_an_order():
+    thanks = Campaign(name="thanks", when=WhenRegular(every_orders=1), do=DoVoucher(discount_percent=5))
+    life = Life(thanks).hears(order("o1", T0)).hears(order("step:tips:o1", at(1)))
+    life.hears(order("o1", at(2), event="Order Cancelled"))
+    statuses = {held.occasion: held.status for held in life.profile.vouchers.held.values()}
+    assert statuses == {"o1": "revoked", "=step:tips:o1": "issued"}
+    life.hears(order("step:tips:o1", at(3), event="Order Cancelled"))
+    assert {held.status for held in life.profile.vouchers.held.values()} == {"revoked"}
+
+
+def test_no_two_orders_are_one_occasion_and_none_is_a_step():
+    ids = ("o1", "step:a:o1", "=step:a:o1", "==step:a:o1", "=o1", "steps", "")
+    occasions = [order_occasion(name) for name in ids]
+    assert len(set(occasions)) == len(ids)
+    assert [begun_with(one) for one in occasions] == occasions
+    assert begun_with(step_occasion("tips", "=step:a:o1")) == "=step:a:o1"

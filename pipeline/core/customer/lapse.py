@@ -20,6 +20,7 @@ from pipeline.core.customer.notes import (
     OrderCancelled,
     Ordered,
     facts_json,
+    order_occasion,
 )
 from pipeline.core.effects import Output
 from pipeline.core.events import HandedOver, Purchase, RulesChanged, Stimulus, TimerDue
@@ -88,7 +89,8 @@ def _terms(rules: Rules) -> Iterator[tuple[str, float, int]]:
 
 def _fired(profile: "Profile", now: int, rules: Rules) -> tuple[Lapse, Sequence[Output | Note]]:
     """What is due fires, unless new parameters have moved the moment since it was armed: then it is armed again."""
-    own, history, occasion = profile.lapse, profile.purchases.history, profile.purchases.last_order_id
+    own, history = profile.lapse, profile.purchases.history
+    occasion = order_occasion(profile.purchases.last_order_id)
     armed = {rule: at for rule, at in own.due.items() if at > now}
     fired, fired_at = dict(own.fired), dict(own.fired_at)
     notes: list[Output | Note] = []
@@ -112,7 +114,7 @@ def _candidate(rule: str, profile: "Profile", why: LapseReason, threshold: float
     p = math.floor(why.p_buys * 10_000) / 10_000  # down: what fell below a threshold must not read like it
     return Candidate(
         campaign=rule,
-        occasion=profile.purchases.last_order_id,
+        occasion=order_occasion(profile.purchases.last_order_id),
         reason=f"lapsed: chance to buy again within {horizon_days} days fell to {p:.4f}",
         facts=facts_json(
             {
@@ -189,7 +191,7 @@ def _last_order(profile: "Profile") -> Ordered:
 
 def _merged(own: Lapse, theirs: Lapse, profile: "Profile") -> Lapse:
     """A rule that fired over there for what is now the last order has fired here too."""
-    last = profile.purchases.last_order_id
+    last = order_occasion(profile.purchases.last_order_id)
     missing = {rule: at for rule, at in theirs.fired.items() if rule not in own.fired and at == last}
     if not missing:
         return own

@@ -125,6 +125,11 @@ def step_occasion(step: str, occasion: str) -> str:
     return f"{STEP}{step}:{occasion}"
 
 
+def order_occasion(order_id: str) -> str:
+    """An order as an occasion: its id, which the shop chose, and never mistaken for a step."""
+    return f"={order_id}" if order_id.lstrip("=").startswith(STEP) else order_id
+
+
 def begun_with(occasion: str) -> str:
     """The occasion a journey began with, if this is one of its steps; else the occasion itself."""
     return occasion.split(":", 2)[-1] if occasion.startswith(STEP) else occasion

@@ -11,7 +11,7 @@ import msgspec
 from pipeline.core import zones
 from pipeline.core.customer import acting, permitted
 from pipeline.core.customer.conditions import unmet
-from pipeline.core.customer.notes import Fact, begun_with
+from pipeline.core.customer.notes import Fact, begun_with, order_occasion
 from pipeline.core.do import DoChatPrompt, DoPoints, DoVoucher
 from pipeline.core.events import Stimulus, Tracked
 from pipeline.core.identifiers import stable_percent
@@ -59,7 +59,7 @@ def outdated(sitting: Sitting, campaign: Campaign, occasion: str) -> Refusal | N
     if isinstance(campaign.when, NEWS) and occasion.rpartition("@")[0] in sitting.profile.baskets.owned():
         return Refusal("bought_meanwhile", {"product": occasion.rpartition("@")[0]})
     last_order_id = sitting.profile.purchases.last_order_id
-    if isinstance(campaign.when, WhenLapsed) and occasion != last_order_id:
+    if isinstance(campaign.when, WhenLapsed) and occasion != order_occasion(last_order_id):
         return Refusal("no_longer_lapsed", {"last_order": last_order_id})
     if isinstance(campaign.when, WhenCartAbandoned) and occasion != sitting.profile.activity.cart_occasion():
         return Refusal("cart_gone", {"last_order": last_order_id})

@@ -13,7 +13,16 @@ import msgspec
 from msgspec.structs import replace
 
 from pipeline.core import zones
-from pipeline.core.customer.notes import Candidate, Fact, Note, OccasionGone, OrderCancelled, Ordered, facts_json
+from pipeline.core.customer.notes import (
+    Candidate,
+    Fact,
+    Note,
+    OccasionGone,
+    OrderCancelled,
+    Ordered,
+    facts_json,
+    order_occasion,
+)
 from pipeline.core.customer.permitted import zone_of
 from pipeline.core.effects import Output
 from pipeline.core.events import (
@@ -108,9 +117,11 @@ def _of_orders(profile: "Profile", notes: Sequence[Note], rules: Rules) -> Itera
     for note in notes:
         for campaign, when in rules.waiting_for(WhenNthOrder):
             if isinstance(note, Ordered) and count == when.order:
-                yield _candidate(campaign, note.order_id, f"nth order: number {count}", {"orders": count})
+                begun = order_occasion(note.order_id)
+                yield _candidate(campaign, begun, f"nth order: number {count}", {"orders": count})
             elif isinstance(note, OrderCancelled):
-                yield OccasionGone(campaign.name, note.order_id, f"the order {note.order_id} was cancelled")
+                reason = f"the order {note.order_id} was cancelled"
+                yield OccasionGone(campaign.name, order_occasion(note.order_id), reason)
 
 
 def _reached(profile: "Profile", when: WhenStage, now: int) -> bool:

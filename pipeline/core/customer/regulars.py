@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.core.customer.conditions import most_bought
-from pipeline.core.customer.notes import Candidate, Note, OccasionGone, OrderCancelled, Ordered, facts_json
+from pipeline.core.customer.notes import (
+    Candidate,
+    Note,
+    OccasionGone,
+    OrderCancelled,
+    Ordered,
+    facts_json,
+    order_occasion,
+)
 from pipeline.core.effects import Output
 from pipeline.core.events import Stimulus
 from pipeline.core.rules import Rules
@@ -28,8 +36,8 @@ def step(
         if type(note) is Ordered:
             return None, _candidates(profile, note, rules)
         if type(note) is OrderCancelled:
-            reason = f"the order {note.order_id} was cancelled"
-            return None, [OccasionGone(it.name, note.order_id, reason) for it, _ in rules.waiting_for(WhenRegular)]
+            occasion, reason = order_occasion(note.order_id), f"the order {note.order_id} was cancelled"
+            return None, [OccasionGone(it.name, occasion, reason) for it, _ in rules.waiting_for(WhenRegular)]
     return None, ()
 
 
@@ -38,7 +46,7 @@ def _candidates(profile: "Profile", order: Ordered, rules: Rules) -> list[Output
     return [
         Candidate(
             campaign=campaign.name,
-            occasion=order.order_id,
+            occasion=order_occasion(order.order_id),
             reason=f"regular buyer: {count} orders, a multiple of {when.every_orders}",
             facts=facts_json({"orders": count, "category": most_bought(profile)}),
             category=most_bought(profile),
