@@ -113,8 +113,7 @@ class Api:
                 Route("/v1/customers/{id:path}/decisions", records.decisions),
                 *Products(access, self._questions, appender, codec, clock, options.source).routes(),
                 *_server_routes(access, self._questions, appender, codec, clock, options),
-                # An id may hold slashes: whatever begins like this and ends in a word stands before.
-                Route("/v1/customers/{id:path}", records.customer),
+                Route("/v1/customers/{id:path}", records.customer),  # an id has slashes: "…/word" comes before it
                 Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
                 Route("/v1/vouchers/{code}", records.voucher),
                 Route("/v1/vouchers/{code}/redeem", records.redeem, methods=["POST"]),
