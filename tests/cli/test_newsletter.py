@@ -6,10 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.home import Home
-from pipeline.__main__ import app as rapport
 from pipeline.app import publish_campaigns, wall_ms
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
+from pipeline.commands.newsletters import newsletter_app
 from pipeline.commands.opening import opened
 from pipeline.core.events import SERVER, ConsentChange, Customer
 from pipeline.settings import Settings, SettingsError
@@ -46,7 +46,7 @@ class Shop:
 
     def says(self, *words: str) -> str:
         """What the command prints, or the sentence it fails with."""
-        done = CliRunner().invoke(rapport, ["newsletter", *words, "--data", str(self._data)])
+        done = CliRunner().invoke(newsletter_app, [*words, "--data", str(self._data)])
         if isinstance(done.exception, SettingsError):
             return str(done.exception)
         assert done.exit_code == 0, done.output
