@@ -5,6 +5,7 @@ subjects of different processes go through the log. The first one holds the file
 the others (this module, run by itself) end when it closes their connection, or is gone.
 """
 
+import logging
 import os
 import signal
 import subprocess
@@ -27,7 +28,7 @@ from pipeline.settings import Settings
 LOOK_AGAIN_SECONDS = 0.2
 SHARED_FROM_RECORDS = 20_000
 """A process is started in half a second: fewer records are decided sooner without."""
-BATCHES_AT_ONCE = 4
+BATCHES_AT_ONCE = 2
 """Nobody waits for a single answer of a whole log: fewer, larger commits write a customer's profile fewer times."""
 MAX_PROCESSES = 4
 """All write one file: more of them would mostly wait for each other."""
@@ -42,9 +43,8 @@ class Report(NamedTuple):
 
 
 def processes_for(records: int) -> int:
-    """How many processes are worth their start for so many records: one more than there are cores, since the first
-    has a history to read and to write besides."""
-    return min((os.cpu_count() or 1) + 1, MAX_PROCESSES) if records >= SHARED_FROM_RECORDS else 1
+    """How many processes are worth their start for so many records."""
+    return min(os.cpu_count() or 1, MAX_PROCESSES) if records >= SHARED_FROM_RECORDS else 1
 
 
 class Deciders:
@@ -233,3 +233,5 @@ def _partitions(app: App) -> int:
 
 if __name__ == "__main__":
     work_along(Connection(int(sys.argv[1])))
+    logging.shutdown()
+    os._exit(0)  # all is closed: to take a memory full of profiles apart would keep the first process waiting

@@ -5,6 +5,7 @@ the embedded one too, and all that ask a log must agree for ever, or a subject's
 """
 
 import struct
+from functools import lru_cache
 
 SEED = 0x9747B28C
 MULTIPLIER = 0x5BD1E995
@@ -12,6 +13,8 @@ WORD = 0xFFFFFFFF
 POSITIVE = 0x7FFFFFFF
 
 
+# The embedded log asks for each record: what one subject and another tell each other comes again and again.
+@lru_cache(maxsize=65_536)
 def partition_of(key: bytes, partitions: int) -> int:
     """The partition, 0 to `partitions` - 1, of a record with this key.
 
