@@ -6,12 +6,8 @@ from typing import Annotated
 import typer
 
 from pipeline.api.explaining import decisions_view
-from pipeline.app import open_backend
 from pipeline.commands.looking import when
-from pipeline.commands.opening import Config, Data, settings_of, write_line
-from pipeline.core import subjects
-from pipeline.core.customer.profile import Profile
-from pipeline.settings import SettingsError
+from pipeline.commands.opening import Config, Data, customer_of, settings_of, write_line
 
 
 def why(
@@ -27,21 +23,12 @@ def why(
     Everything:     rapport why ada
     One campaign:   rapport why ada win-back
     """
-    settings = settings_of(config, data)
-    key = id if id[:2] in ("u:", "a:") else f"u:{id}"
-    backend = open_backend(settings)
-    reader = backend.reader()
-    try:
-        _, stored = reader.subject(key)
-    finally:
-        reader.close()
-        backend.close()
-    state = subjects.decode(key, stored) if stored else None
-    if not isinstance(state, Profile):
-        raise SettingsError(f"no customer {key} is known here (store: {settings.store or settings.data})")
-    found = decisions_view(state, campaign)
+    customer = customer_of(settings_of(config, data), id)
+    found = decisions_view(customer, campaign)
     if not found and not as_json:
-        write_line(f"{campaign or 'No campaign'} has not considered {key} yet: what it waits for has not happened.")
+        write_line(
+            f"{campaign or 'No campaign'} has not considered {customer.key} yet: what it waits for has not happened."
+        )
     for one in found:
         if as_json:
             write_line(json.dumps(one, ensure_ascii=False))

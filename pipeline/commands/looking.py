@@ -18,9 +18,7 @@ from pipeline.app import codec_of, open_backend, wall_ms
 from pipeline.backends.contract import LogRecord, Reader
 from pipeline.backends.reading import blocks
 from pipeline.campaign_words import in_words
-from pipeline.commands.opening import Config, Data, console, settings_of, write_line
-from pipeline.core import subjects
-from pipeline.core.customer.profile import Profile
+from pipeline.commands.opening import Config, Data, console, customer_of, settings_of, write_line
 from pipeline.core.customer.reachable import could_reach
 from pipeline.core.deliveries import DELIVERIES
 from pipeline.core.effects import TOPIC_OF
@@ -46,19 +44,8 @@ def profile(
     A person:   rapport profile ada
     A browser:  rapport profile a:4f6b1f0e-7c9c-4f57-9a59-0b7f7f4f3b11 --json
     """
-    settings = settings_of(config, data)
-    key = id if id[:2] in ("u:", "a:") else f"u:{id}"
-    backend = open_backend(settings)
-    reader = backend.reader()
-    try:
-        _, stored = reader.subject(key)
-    finally:
-        reader.close()
-        backend.close()
-    state = subjects.decode(key, stored) if stored else None
-    if not isinstance(state, Profile):
-        raise SettingsError(f"no customer {key} is known here (store: {settings.store or settings.data})")
-    view = customer_view(state)
+    customer = customer_of(settings_of(config, data), id)
+    view = customer_view(customer)
     if as_json:
         write_line(json.dumps(view, ensure_ascii=False))
     else:

@@ -5,14 +5,9 @@ from typing import Annotated
 
 import typer
 
-from pipeline.api.records import subject_key
 from pipeline.api.statement import statement
-from pipeline.app import open_backend
 from pipeline.commands.looking import when
-from pipeline.commands.opening import Config, Data, settings_of, write_line
-from pipeline.core import subjects
-from pipeline.core.customer.profile import Profile
-from pipeline.settings import SettingsError
+from pipeline.commands.opening import Config, Data, customer_of, settings_of, write_line
 
 
 def loyalty(
@@ -26,25 +21,14 @@ def loyalty(
     \b
     For example:  rapport loyalty ada
     """
-    settings = settings_of(config, data)
-    key = subject_key(id)
-    backend = open_backend(settings)
-    reader = backend.reader()
-    try:
-        _, stored = reader.subject(key)
-    finally:
-        reader.close()
-        backend.close()
-    state = subjects.decode(key, stored) if stored else None
-    if not isinstance(state, Profile):
-        raise SettingsError(f"no customer {key} is known here (store: {settings.store or settings.data})")
-    told = statement(state)
+    customer = customer_of(settings_of(config, data), id)
+    told = statement(customer)
     if as_json:
-        write_line(json.dumps({"id": key, **told}, ensure_ascii=False))
+        write_line(json.dumps({"id": customer.key, **told}, ensure_ascii=False))
         return
     tier = f", tier {told['tier']}" if told["tier"] else ""
     until = f" until {when(told['tier_until_at'])}" if told["tier_until_at"] else ""
-    write_line(f"{key}: {told['points']} points of {told['lifetime_points']} ever earned{tier}{until}")
+    write_line(f"{customer.key}: {told['points']} points of {told['lifetime_points']} ever earned{tier}{until}")
     for lot in told["expiring"]:
         write_line(f"{lot['points']} expire {when(lot['expires_at'])}")
     for entry in told["entries"]:

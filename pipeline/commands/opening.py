@@ -13,10 +13,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline.app import App
+from pipeline.app import App, open_backend
+from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
 from pipeline.logs import formatter
 from pipeline.plain import one_line
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings, SettingsError, load
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file [default: rapport.toml if it is here].")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the embedded log and store.")]
@@ -48,6 +50,22 @@ def set_up_logging(settings: Settings) -> None:
     logging.getLogger().handlers[0].setFormatter(formatter(settings.log_format))
     kafka = logging.getLogger("rapport.kafka")
     kafka.filters[:] = [Seldom()]
+
+
+def customer_of(settings: Settings, asked: str) -> Profile:
+    """The customer of this id (`ada`, `u:ada`, or `a:…` of a browser) as the store has them. Raises SettingsError."""
+    key = asked if asked[:2] in ("u:", "a:") else f"u:{asked}"
+    backend = open_backend(settings)
+    reader = backend.reader()
+    try:
+        _, stored = reader.subject(key)
+    finally:
+        reader.close()
+        backend.close()
+    state = subjects.decode(key, stored) if stored else None
+    if not isinstance(state, Profile):
+        raise SettingsError(f"no customer {key} is known here (store: {settings.store or settings.data})")
+    return state
 
 
 class Seldom(logging.Filter):
