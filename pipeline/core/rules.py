@@ -16,7 +16,17 @@ from pipeline.core.part import Cents, Name, NotNegative, Part, Percent, TimeOfDa
 from pipeline.core.presence import Presence
 from pipeline.core.scheme import Earning, Scheme
 from pipeline.core.site import Site
-from pipeline.core.when import Kind, WhenCartAbandoned, WhenHesitating, WhenInterested, WhenStage
+from pipeline.core.when import (
+    Kind,
+    WhenCartAbandoned,
+    WhenDate,
+    WhenHesitating,
+    WhenInterested,
+    WhenNthOrder,
+    WhenScheduled,
+    WhenSignedUp,
+    WhenStage,
+)
 
 HOUR_MS = 3_600_000
 
@@ -191,6 +201,8 @@ class Campaign(Part, frozen=True, kw_only=True):
 When = TypeVar("When", bound=Kind)
 BY_CLICKS: frozenset[type] = frozenset({WhenStage, WhenInterested, WhenCartAbandoned})
 """Occasions that a click can have to do with; signs of hesitation are asked about by themselves."""
+BY_OCCASIONS: frozenset[type] = BY_CLICKS | {WhenNthOrder, WhenSignedUp, WhenScheduled, WhenDate}
+"""All that the feature `occasions` notices."""
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -219,6 +231,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """The campaigns that have steps; filled in here."""
     steps: dict[tuple[str, str], Campaign] = {}
     """By campaign and step: the campaign as it is there (`Campaign.at`); filled in here."""
+    by_occasions: bool = False
+    """Whether a campaign waits for something of `BY_OCCASIONS`; filled in here."""
     by_clicks: bool = False
     """Whether a campaign waits for something of `BY_CLICKS`; filled in here."""
     by_kind: dict[type, list[tuple[Campaign, Any]]] = {}
@@ -237,6 +251,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.structs.force_setattr(self, "journeys", journeys)
         msgspec.structs.force_setattr(self, "steps", steps)
         msgspec.structs.force_setattr(self, "by_clicks", not BY_CLICKS.isdisjoint(by_kind))
+        msgspec.structs.force_setattr(self, "by_occasions", not BY_OCCASIONS.isdisjoint(by_kind))
         idle_ms = {when.cart_idle_minutes * 60_000 for _, when in self.waiting_for(WhenHesitating)} - {0}
         msgspec.structs.force_setattr(self, "cart_idle_ms", tuple(sorted(idle_ms)))
 

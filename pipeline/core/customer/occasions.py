@@ -77,6 +77,8 @@ def step(
     own, kind = profile.occasions, type(event)
     if kind is Clickstream and not rules.by_clicks:
         return own, ()
+    if (kind is TimerDue or kind is Purchase) and not rules.by_occasions and not own.due:
+        return own, ()
     made = Outputs()
     if notes:
         made += _of_orders(profile, notes, rules)
