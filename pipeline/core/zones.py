@@ -5,7 +5,7 @@ same log is decided the same on every one.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from zoneinfo import ZoneInfo
 
@@ -57,6 +57,7 @@ def moment(day: date, minutes: int, where: ZoneInfo, *, fold: int = 0) -> int:
     return int(there.astimezone(UTC).timestamp()) * 1000
 
 
+@lru_cache(maxsize=1024)  # a newsletter at night puts thousands off from one and the same moment
 def next_time(at: int, minutes: int, where: ZoneInfo) -> int:
     """The first moment after `at` (epoch ms) when a clock there shows this."""
     today = local(at, where).date()
