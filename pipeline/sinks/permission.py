@@ -53,7 +53,7 @@ class Permission:
             # A newer version wrote it, or it is damaged: that says nothing of the customer, and can be put right.
             text = f"what the store holds of {effect.customer} cannot be read by this version: {problem}"
             if not self._complained:
-                log.error("%s waits: %s", effect.id, text)
+                log.error("%s cannot be judged and waits: %s", effect.id, text)
             self._complained = True
             raise NotYetError(text) from problem
         self._complained = False
