@@ -160,7 +160,7 @@ def _moved_on(
     """The journey, with its candidate made if the wait is over by the file in force."""
     occasion = journey.step_occasion()
     if any(it.is_for(campaign.name, occasion) for it in profile.decisions.pending):
-        return journey
+        return replace(journey, due=0) if journey.due else journey  # merged: the other history had come to it before
     step = campaign.steps[campaign.place_of(journey.step)]
     at = journey.since + step.wait_ms()
     if at > now:

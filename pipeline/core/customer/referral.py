@@ -68,6 +68,8 @@ def step(
     """The slice after `event`, with what is said to the other side."""
     before = profile.referral
     scheme = rules.loyalty.referral if rules.loyalty else None
+    if before and before.due_at and scheme is None:
+        before = replace(before, due_at=0)  # nobody is told; should there be invitations again, it is counted anew
     if profile.is_browser() or (scheme is None and not isinstance(event, _BETWEEN)):
         return before, ()
     own, made = before or NOBODYS, Outputs()

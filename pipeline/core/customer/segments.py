@@ -48,7 +48,7 @@ def step(
 ) -> tuple[Segments, Sequence[Output | Note]]:
     """Where the customer belongs now; what they entered and left."""
     own = profile.segments
-    if not rules.segments and not own.since:
+    if not rules.segments and not own.since and not own.due:
         return own, ()
     if isinstance(event, Clickstream) and not _may_move(profile, event, now, rules):
         return own, ()
