@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from pipeline.api.access import ServerAccess
 from pipeline.api.answers import Refused, answer_http, answer_refused, answer_unavailable, unavailable
 from pipeline.api.census import Census
+from pipeline.api.context import Context
 from pipeline.api.counting import Counts, LogCounts
 from pipeline.api.customer_pages import PATHS, CustomerPages
 from pipeline.api.desk.desk import Desk
@@ -99,25 +100,22 @@ class Api:
         self._tail = Tail(open_reader, codec, _topics(options), self._on_effects)
         self._loop: asyncio.AbstractEventLoop | None = None
         reports = Reports(appender, codec, clock, options.source)
-        redemptions = Redemptions(self._questions, appender, codec, clock, options.source, options.answer_seconds)
         access = ServerAccess(options.server_keys, options.write_keys, options.limits)
-        records = Records(access, self._questions, redemptions, clock, options.limits)
-        persons = Persons(
-            access, self._questions, open_reader, appender, codec, clock, options.source, options.answer_seconds
-        )
-        shop = Shop(options, redemptions, appender, codec, clock) if options.shop else None
+        given = Context(options, access, self._questions, appender, codec, clock)
+        redemptions = Redemptions(given)
+        records, persons = Records(given, redemptions), Persons(given, open_reader)
+        shop = Shop(given, redemptions) if options.shop else None
         self._desk = _desk_of(options, self._questions, appender, codec, clock)
         self._app = Starlette(
             routes=[
                 Route("/v1/customers/{id:path}/export", persons.export),
                 Route("/v1/customers/{id:path}/decisions", records.decisions),
-                *Products(access, self._questions, appender, codec, clock, options.source).routes(),
-                *_server_routes(access, self._questions, appender, codec, clock, options),
+                *(route for part in (Products, Points, Tasks, Segments) for route in part(given).routes()),
                 Route("/v1/customers/{id:path}", records.customer),  # an id has slashes: "…/word" comes before it
                 Route("/v1/customers/{id:path}", persons.erase, methods=["DELETE"]),
                 Route("/v1/vouchers/{code}", records.voucher),
                 Route("/v1/vouchers/{code}/redeem", records.redeem, methods=["POST"]),
-                *_visitor_routes(options, access, self._questions, appender, codec, clock),
+                *_visitor_routes(given),
                 Route("/v1/stream", self._standing(SiteStream(options, self._hub, self._questions, reports, clock))),
                 Route("/feed", self._standing(self._feed.page)),
                 Route("/feed/events", self._standing(self._feed.events)),
@@ -216,40 +214,19 @@ def _topics(options: ApiOptions) -> dict[str, int]:
     return TOPICS | ({"events": 0} if options.follows_events else {})
 
 
-def _visitor_routes(
-    options: ApiOptions,
-    access: ServerAccess,
-    questions: Questions,
-    appender: Appender,
-    codec: Codec,
-    clock: Callable[[], int],
-) -> list[Route]:
+def _visitor_routes(api: Context) -> list[Route]:
     """What is on the page for a visitor; what becomes of mails: where their links lead, what a provider reports."""
-    scribe = Scribe(codec, clock, options.source)
-    links = Links(options.identity_secret)
-    hook = MailHook(access, links, appender, scribe)
-    site = SiteInForce(questions, clock)
-    pages = CustomerPages(links, questions, appender, scribe, site)
-    personalization = Personalization(options, access, questions, site, clock)
+    scribe = Scribe(api.codec, api.clock, api.options.source)
+    links = Links(api.options.identity_secret)
+    hook = MailHook(api.access, links, api.appender, scribe)
+    site = SiteInForce(api.questions, api.clock)
+    pages = CustomerPages(links, api.questions, api.appender, scribe, site)
+    personalization = Personalization(api.options, api.access, api.questions, site, api.clock)
     return [
         Route("/v1/personalize", personalization.answer, methods=["POST", "OPTIONS"]),
         Route("/v1/email/events", hook.report, methods=["POST"]),
         *pages.routes(),
     ]
-
-
-def _server_routes(
-    access: ServerAccess,
-    questions: Questions,
-    appender: Appender,
-    codec: Codec,
-    clock: Callable[[], int],
-    options: ApiOptions,
-) -> list[Route]:
-    """What the shop's own servers ask besides customers and vouchers."""
-    points = Points(access, questions, appender, codec, clock, options)
-    tasks = Tasks(access, questions, appender, codec, clock, options)
-    return [*points.routes(), *tasks.routes(), *Segments(access, questions, codec).routes()]
 
 
 def _desk_of(

@@ -24,7 +24,6 @@ from pipeline.api.personalizing import SiteInForce
 from pipeline.api.questions import Questions, append
 from pipeline.api.said import Scribe
 from pipeline.backends.contract import Appender, NewRecord, Position, Unavailable
-from pipeline.core import subjects
 from pipeline.core.customer.consent import CONFIRMED_BY
 from pipeline.core.customer.preferences import Preferences
 from pipeline.core.customer.profile import Profile
@@ -196,9 +195,7 @@ class CustomerPages:
 
     async def _profile(self, link: Link) -> Profile:
         """What is known of the customer now. Raises Unavailable."""
-        stored = await self._questions.state(link.customer)
-        profile = subjects.decode(link.customer, stored) if stored else None
-        return profile if isinstance(profile, Profile) else Profile(link.customer)
+        return await self._questions.profile(link.customer) or Profile(link.customer)
 
     async def _change(self, link: Link, changes: tuple[ConsentChange, ...]) -> None:
         """On the log when it returns. Raises Unavailable."""

@@ -17,7 +17,6 @@ from pipeline.api.answers import Refused, cors, json_answer, refusal
 from pipeline.api.options import ApiOptions
 from pipeline.api.orders import read_body
 from pipeline.api.questions import Questions
-from pipeline.core import subjects
 from pipeline.core.customer import content
 from pipeline.core.customer.answers import open_questions
 from pipeline.core.customer.conditions import CHANNELS, FIELDS
@@ -115,9 +114,7 @@ class Personalization:
         if not user_id and not anonymous_id:
             raise Refused(400, "id_missing", "`anonymousId` is missing: expected a browser, or a person with proof")
         key = customer_key(user_id, anonymous_id)
-        stored = await self._questions.state(key)
-        profile = subjects.decode(key, stored) if stored else None
-        known = profile if isinstance(profile, Profile) else None
+        known = await self._questions.profile(key)
         site, now = await self._site.get(), self._clock()
         answer: dict[str, Any] = {
             "slots": {slot: _shown(slot, known, now, site, explained=is_server) for slot in asked.slots}

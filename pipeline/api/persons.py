@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from pipeline.api.access import ServerAccess
 from pipeline.api.answers import RETRY_SOON, SAFE, Refused, json_answer, unavailable
+from pipeline.api.context import Context
 from pipeline.api.person import Person, erasure_request, exported, find_person
-from pipeline.api.questions import Questions, append
+from pipeline.api.questions import append
 from pipeline.api.records import LONGEST_ID, subject_key, unknown_customer
-from pipeline.backends.contract import Appender, NewRecord, Reader
-from pipeline.codec import Codec
+from pipeline.backends.contract import NewRecord, Reader
 
 audit = logging.getLogger("rapport.audit")
 
@@ -28,32 +27,16 @@ EXPORTS_AT_ONCE = 2
 
 
 class Persons:
-    """The endpoints. `clock` returns epoch ms, `open_reader` gives an export a reader of its own."""
+    """The endpoints. `open_reader` gives an export a reader of its own."""
 
-    def __init__(
-        self,
-        access: ServerAccess,
-        questions: Questions,
-        open_reader: Callable[[], Reader],
-        appender: Appender,
-        codec: Codec,
-        clock: Callable[[], int],
-        source: str,
-        answer_seconds: float,
-    ) -> None:
-        self._access = access
-        self._questions = questions
+    def __init__(self, api: Context, open_reader: Callable[[], Reader]) -> None:
+        self._api = api
         self._open_reader = open_reader
-        self._appender = appender
-        self._codec = codec
-        self._clock = clock
-        self._source = source
-        self._answer_seconds = answer_seconds
         self._exports = threading.BoundedSemaphore(EXPORTS_AT_ONCE)
 
     async def export(self, request: Request) -> Response:
         """`GET /v1/customers/{id}/export`: 200, 401, 403, 404, 503."""
-        self._access.require(request)
+        self._api.access.require(request)
         person = await self._find(request)
         if not self._exports.acquire(blocking=False):
             raise Refused(503, "busy", "other exports are being read: ask again", RETRY_SOON)
@@ -65,14 +48,14 @@ class Persons:
 
     async def erase(self, request: Request) -> Response:
         """`DELETE /v1/customers/{id}`: 200, 401, 403, 404, 409, 503."""
-        self._access.require(request)
+        self._api.access.require(request)
         person = await self._find(request)
         owner = person.profile.identity.owner
         if owner:
             raise Refused(409, "belongs_to_person", f"this browser belongs to {owner}: erase that person")
-        request_id, record = erasure_request(person.key, self._codec, self._source, self._clock())
+        request_id, record = erasure_request(person.key, self._api.codec, self._api.options.source, self._api.clock())
         try:
-            async with asyncio.timeout(self._answer_seconds):
+            async with asyncio.timeout(self._api.options.answer_seconds):
                 await self._decided(person.key, record)
         except TimeoutError as problem:
             raise unavailable("the erasure is on the log and not carried out yet: ask again") from problem
@@ -84,21 +67,21 @@ class Persons:
 
     async def _find(self, request: Request) -> Person:
         key = subject_key(request.path_params["id"])
-        is_known = len(key) <= LONGEST_ID and await self._questions.state(key) is not None
-        person = await self._questions.ask(lambda reader: find_person(reader, key)) if is_known else None
+        is_known = len(key) <= LONGEST_ID and await self._api.questions.state(key) is not None
+        person = await self._api.questions.ask(lambda reader: find_person(reader, key)) if is_known else None
         if person is None:
             raise unknown_customer()
         return person
 
     async def _decided(self, key: str, record: NewRecord) -> None:
-        (position,) = await append(self._appender, [record])
-        await self._questions.state_after(key, position)
+        (position,) = await append(self._api.appender, [record])
+        await self._api.questions.wait_for(key, position)
 
     def _exported(self, person: Person) -> Iterator[bytes]:
         try:
             reader = self._open_reader()
             try:
-                yield from exported(reader, self._codec, person, self._clock())
+                yield from exported(reader, self._api.codec, person, self._api.clock())
             finally:
                 reader.close()
         finally:

@@ -5,7 +5,6 @@ points is for the customer to say (`pipeline.core.customer.loyalty`); nothing is
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -13,16 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.api.access import ServerAccess
 from pipeline.api.answers import Refused, json_answer, unavailable
-from pipeline.api.options import ApiOptions
+from pipeline.api.context import Context
 from pipeline.api.orders import read_body
-from pipeline.api.questions import Questions, append
-from pipeline.api.records import LONGEST_ID, subject_key, unknown_customer
+from pipeline.api.questions import append
+from pipeline.api.records import known_customer
 from pipeline.api.statement import invitations, statement
-from pipeline.backends.contract import Appender, NewRecord
-from pipeline.codec import Codec
-from pipeline.core import subjects
+from pipeline.backends.contract import NewRecord
 from pipeline.core.customer.loyalty import NOBODYS, Conversion
 from pipeline.core.customer.profile import Profile
 from pipeline.core.loyalty_events import PointsConversionRequested
@@ -55,24 +51,10 @@ _decode = msgspec.json.Decoder(ConvertPoints).decode
 
 
 class Points:
-    """The endpoints. `clock` returns epoch ms."""
+    """The endpoints."""
 
-    def __init__(
-        self,
-        access: ServerAccess,
-        questions: Questions,
-        appender: Appender,
-        codec: Codec,
-        clock: Callable[[], int],
-        options: ApiOptions,
-    ) -> None:
-        self._access = access
-        self._questions = questions
-        self._appender = appender
-        self._codec = codec
-        self._clock = clock
-        self._source = options.source
-        self._answer_seconds = options.answer_seconds
+    def __init__(self, api: Context) -> None:
+        self._api = api
 
     def routes(self) -> list[Route]:
         """Its paths."""
@@ -84,27 +66,27 @@ class Points:
 
     async def statement(self, request: Request) -> Response:
         """`GET /v1/customers/{id}/loyalty`: 200, 401, 403, 404."""
-        self._access.require(request)
-        profile = await self._profile(subject_key(request.path_params["id"]))
+        self._api.access.require(request)
+        profile = await known_customer(self._api.questions, request.path_params["id"])
         return json_answer(200, {"id": profile.key, **statement(profile)})
 
     async def invitations(self, request: Request) -> Response:
         """`GET /v1/customers/{id}/referral`: 200, 401, 403, 404."""
-        self._access.require(request)
-        profile = await self._profile(subject_key(request.path_params["id"]))
+        self._api.access.require(request)
+        profile = await known_customer(self._api.questions, request.path_params["id"])
         return json_answer(200, {"id": profile.key, **invitations(profile)})
 
     async def convert(self, request: Request) -> Response:
         """`POST /v1/customers/{id}/points/convert`: 200, 400, 401, 403, 404, 413, 422, 503."""
-        self._access.require(request)
+        self._api.access.require(request)
         asked = read_conversion(await read_body(request))
-        profile = await self._profile(subject_key(request.path_params["id"]))
+        profile = await known_customer(self._api.questions, request.path_params["id"])
         if profile.is_browser():
             raise Refused(422, "not_a_person", f"{profile.key} is a browser: points are for people who are known")
         known = (profile.loyalty or NOBODYS).conversions.get(asked.request_id)
         if known is None or known.outcome != "CONVERTED":
             try:
-                async with asyncio.timeout(self._answer_seconds):
+                async with asyncio.timeout(self._api.options.answer_seconds):
                     profile = await self._decided(profile.key, asked)
             except TimeoutError as problem:
                 raise unavailable("the conversion is not decided yet: send the same again") from problem
@@ -112,13 +94,15 @@ class Points:
 
     async def _decided(self, key: str, asked: ConvertPoints) -> Profile:
         event = PointsConversionRequested(
-            request_id=asked.request_id, reward=asked.reward, source=self._source, received_at=self._clock()
+            request_id=asked.request_id,
+            reward=asked.reward,
+            source=self._api.options.source,
+            received_at=self._api.clock(),
         )
-        (position,) = await append(self._appender, [NewRecord(EVENTS, key.encode(), self._codec.encode(event))])
-        return _profile(key, await self._questions.state_after(key, position))
-
-    async def _profile(self, key: str) -> Profile:
-        return _profile(key, await self._questions.state(key) if len(key) <= LONGEST_ID else None)
+        record = NewRecord(EVENTS, key.encode(), self._api.codec.encode(event))
+        (position,) = await append(self._api.appender, [record])
+        await self._api.questions.wait_for(key, position)
+        return await known_customer(self._api.questions, key)
 
 
 def read_conversion(data: bytes) -> ConvertPoints:
@@ -129,13 +113,6 @@ def read_conversion(data: bytes) -> ConvertPoints:
         raise Refused(400, "malformed_conversion", f"{problem}; {EXPECTED}") from problem
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise Refused(400, "malformed_body", f"the body is not JSON; {EXPECTED}") from problem
-
-
-def _profile(key: str, stored: bytes | None) -> Profile:
-    state = subjects.decode(key, stored) if stored else None
-    if not isinstance(state, Profile):
-        raise unknown_customer()
-    return state
 
 
 def _answer(profile: Profile, asked: ConvertPoints) -> Converted:

@@ -3,7 +3,6 @@
 A change of the catalogue is a record for each product; it is answered once all of them are on the log.
 """
 
-from collections.abc import Callable
 from typing import Annotated
 
 import msgspec
@@ -11,16 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.api.access import ServerAccess
 from pipeline.api.answers import Refused, json_answer
+from pipeline.api.asked import limit_in
+from pipeline.api.context import Context
 from pipeline.api.orders import Cents, CurrencyCode, Id, Text, read_body
-from pipeline.api.questions import Questions, append
-from pipeline.api.records import LONGEST_ID, subject_key, unknown_customer
-from pipeline.backends.contract import Appender, NewRecord, Reader
-from pipeline.codec import Codec
-from pipeline.core import subjects
+from pipeline.api.questions import append
+from pipeline.api.records import known_customer
+from pipeline.backends.contract import NewRecord, Reader
 from pipeline.core.catalogue import ProductChanged
-from pipeline.core.customer.profile import Profile
 from pipeline.core.identifiers import product_key
 from pipeline.recommending import Recommendation, for_customer, for_product, looking
 
@@ -58,23 +55,10 @@ _decode = msgspec.json.Decoder(CatalogueChange).decode
 
 
 class Products:
-    """The endpoints. `clock` returns epoch ms."""
+    """The endpoints."""
 
-    def __init__(
-        self,
-        access: ServerAccess,
-        questions: Questions,
-        appender: Appender,
-        codec: Codec,
-        clock: Callable[[], int],
-        source: str,
-    ) -> None:
-        self._access = access
-        self._questions = questions
-        self._appender = appender
-        self._codec = codec
-        self._clock = clock
-        self._source = source
+    def __init__(self, api: Context) -> None:
+        self._api = api
 
     def routes(self) -> list[Route]:
         """Where they are."""
@@ -85,21 +69,21 @@ class Products:
 
     async def change(self, request: Request) -> Response:
         """`POST /v1/catalogue`: 200 when all of it is on the log; 400, 401, 403, 413, 503. Safe to repeat."""
-        self._access.require(request)
+        self._api.access.require(request)
         try:
             products = _decode(await read_body(request)).products
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
             expected = '{"products": [{"product_id": "p-1", "name": "Assam", "price_cents": 740, "stock": 12}]}'
             raise Refused(400, "malformed_catalogue", f"{problem}; expected {expected}") from problem
-        await append(self._appender, [self._record(each) for each in products])
+        await append(self._api.appender, [self._record(each) for each in products])
         return json_answer(200, {"accepted": len(products)})
 
     async def recommend(self, request: Request) -> Response:
         """`GET /v1/recommendations?user=…&product=…&limit=5`: 200, 400, 401, 403, 404, 503."""
-        self._access.require(request)
+        self._api.access.require(request)
         asked = request.query_params
-        product_id, limit = asked.get("product", ""), _limit(asked.get("limit", ""))
-        profile = await self._profile(asked["user"]) if asked.get("user") else None
+        product_id, limit = asked.get("product", ""), limit_in(asked, USUAL, MOST)
+        profile = await known_customer(self._api.questions, asked["user"]) if asked.get("user") else None
 
         def question(reader: Reader) -> list[Recommendation]:
             look = looking(reader)
@@ -107,15 +91,7 @@ class Products:
                 return for_product(look, product_id, limit, profile)
             return for_customer(look, profile, limit)
 
-        return json_answer(200, {"recommendations": await self._questions.ask(question)})
-
-    async def _profile(self, customer_id: str) -> Profile:
-        key = subject_key(customer_id)
-        stored = await self._questions.state(key) if len(key) <= LONGEST_ID else None
-        profile = subjects.decode(key, stored) if stored else None
-        if not isinstance(profile, Profile):
-            raise unknown_customer()
-        return profile
+        return json_answer(200, {"recommendations": await self._api.questions.ask(question)})
 
     def _record(self, product: ChangedProduct) -> NewRecord:
         said = ProductChanged(
@@ -128,15 +104,7 @@ class Products:
             url=product.url,
             image_url=product.image_url,
             is_new=product.is_new,
-            source=self._source,
-            received_at=self._clock(),
+            source=self._api.options.source,
+            received_at=self._api.clock(),
         )
-        return NewRecord(EVENTS, product_key(product.product_id).encode(), self._codec.encode(said))
-
-
-def _limit(text: str) -> int:
-    if not text:
-        return USUAL
-    if not (text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= MOST):
-        raise Refused(400, "bad_limit", f"`limit` is a whole number from 1 to {MOST}")
-    return int(text)
+        return NewRecord(EVENTS, product_key(product.product_id).encode(), self._api.codec.encode(said))

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pipeline.backends.contract import Appender, NewRecord, Position, Reader, Unavailable
 from pipeline.core import subjects
+from pipeline.core.customer.profile import Profile
 from pipeline.core.voucher import VoucherState
 from pipeline.erased import ErasureGuard
 
@@ -47,9 +48,15 @@ class Questions:
         """The stored state of a subject, None also for somebody erased. Raises Unavailable."""
         return await self.ask(lambda reader: self._state(reader, key))
 
-    async def state_after(self, key: str, position: Position) -> bytes | None:
-        """The state once the record at `position` is in it; waits as long as that takes (bound it with a timeout).
-        Raises Unavailable."""
+    async def profile(self, key: str) -> Profile | None:
+        """The browser or person of this key, if they are known. Raises Unavailable."""
+        stored = await self.state(key)
+        found = subjects.decode(key, stored) if stored else None
+        return found if isinstance(found, Profile) else None
+
+    async def wait_for(self, key: str, position: Position) -> None:
+        """Until the record of the subject at `position` is decided and stored, as long as that takes (bound it with a
+        timeout). Raises Unavailable."""
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.setdefault(position.partition, [])
         waiting.append((position.offset, passed))
@@ -57,7 +64,6 @@ class Questions:
             poller = asyncio.create_task(self._poll(position.partition, key))
             self._pollers[position.partition] = poller
         await passed
-        return await self.state(key)
 
     def close(self) -> None:
         """Let go of the readers, once what they are asked is answered."""

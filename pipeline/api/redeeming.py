@@ -5,15 +5,14 @@ code nobody issued is answered from the store and leaves no trace on the log.
 """
 
 import asyncio
-from collections.abc import Callable
 
 import msgspec
 
 from pipeline.api.answers import Refused, unavailable
+from pipeline.api.context import Context
 from pipeline.api.orders import RedeemOrder
-from pipeline.api.questions import Questions, append
-from pipeline.backends.contract import Appender, NewRecord
-from pipeline.codec import Codec
+from pipeline.api.questions import append
+from pipeline.backends.contract import NewRecord
 from pipeline.core import subjects
 from pipeline.core.events import RedemptionRequested
 from pipeline.core.identifiers import normalised_code, voucher_key
@@ -34,28 +33,15 @@ class Redeemed(msgspec.Struct, frozen=True):
 
 
 class Redemptions:
-    """Looks vouchers up and redeems them. `clock` returns epoch ms."""
+    """Looks vouchers up and redeems them."""
 
-    def __init__(
-        self,
-        questions: Questions,
-        appender: Appender,
-        codec: Codec,
-        clock: Callable[[], int],
-        source: str,
-        answer_seconds: float,
-    ) -> None:
-        self._questions = questions
-        self._appender = appender
-        self._codec = codec
-        self._clock = clock
-        self._source = source
-        self._answer_seconds = answer_seconds
+    def __init__(self, api: Context) -> None:
+        self._api = api
 
     async def find(self, typed: str) -> VoucherState:
         """The voucher of a code as it was typed. Raises Refused (404) and Unavailable."""
         code = normalised_code(typed)
-        stored = await self._questions.state(voucher_key(code)) if 0 < len(code) <= LONGEST_CODE else None
+        stored = await self._api.questions.state(voucher_key(code)) if 0 < len(code) <= LONGEST_CODE else None
         return _voucher(voucher_key(code), stored)
 
     async def redeem(self, typed: str, order: RedeemOrder) -> Redeemed:
@@ -70,20 +56,21 @@ class Redemptions:
             total_cents=order.total_cents,
             currency=order.currency.upper(),
             products=order.as_products(),
-            source=self._source,
-            received_at=self._clock(),
+            source=self._api.options.source,
+            received_at=self._api.clock(),
         )
         try:
-            async with asyncio.timeout(self._answer_seconds):
+            async with asyncio.timeout(self._api.options.answer_seconds):
                 state = await self._decided(state.key, request)
         except TimeoutError as problem:
             raise unavailable("the redemption is not decided yet: send the same again") from problem
         return _answer(state, request, order)
 
     async def _decided(self, key: str, request: RedemptionRequested) -> VoucherState:
-        record = NewRecord(EVENTS, key.encode(), self._codec.encode(request))
-        (position,) = await append(self._appender, [record])
-        return _voucher(key, await self._questions.state_after(key, position))
+        record = NewRecord(EVENTS, key.encode(), self._api.codec.encode(request))
+        (position,) = await append(self._api.appender, [record])
+        await self._api.questions.wait_for(key, position)
+        return _voucher(key, await self._api.questions.state(key))
 
 
 def _voucher(key: str, stored: bytes | None) -> VoucherState:

@@ -15,12 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipeline import walking
-from pipeline.api.access import ServerAccess
 from pipeline.api.answers import Refused, json_answer
-from pipeline.api.questions import Questions
+from pipeline.api.asked import limit_in, one_of
+from pipeline.api.context import Context
 from pipeline.backends.contract import Reader
 from pipeline.campaign_words import segment_in_words
-from pipeline.codec import Codec
 from pipeline.core.customer.profile import Profile
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Segment
@@ -37,10 +36,9 @@ _segments = msgspec.json.Decoder(tuple[Segment, ...])
 class Segments:
     """The endpoints."""
 
-    def __init__(self, access: ServerAccess, questions: Questions, codec: Codec) -> None:
-        self._access = access
-        self._questions = questions
-        self._guard = ErasureGuard(codec)
+    def __init__(self, api: Context) -> None:
+        self._api = api
+        self._guard = ErasureGuard(api.codec)
 
     def routes(self) -> list[Route]:
         """Its paths."""
@@ -48,23 +46,20 @@ class Segments:
 
     async def segments(self, request: Request) -> Response:
         """`GET /v1/segments`: 200, 400, 401, 403, 503."""
-        self._access.require(request)
-        counted, after = request.query_params.get("count", "false"), request.query_params.get("after", "")
-        if counted not in ("true", "false"):
-            raise Refused(400, "bad_count", "`count` is true or false")
+        self._api.access.require(request)
+        counted = one_of(request.query_params, "count", ("true", "false"), "false")
+        after = request.query_params.get("after", "")
         return json_answer(
-            200, await self._questions.ask(lambda reader: self._listed(reader, after, counted == "true"))
+            200, await self._api.questions.ask(lambda reader: self._listed(reader, after, counted == "true"))
         )
 
     async def members(self, request: Request) -> Response:
         """`GET /v1/segments/{name}/members`: 200, 400, 401, 403, 404, 503."""
-        self._access.require(request)
+        self._api.access.require(request)
         name, after = request.path_params["name"], request.query_params.get("after", "")
-        limit = request.query_params.get("limit", str(PAGE))
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:6]) <= LARGEST_PAGE):
-            raise Refused(400, "bad_limit", f"`limit` is a whole number from 1 to {LARGEST_PAGE}")
+        limit = limit_in(request.query_params, PAGE, LARGEST_PAGE)
         return json_answer(
-            200, await self._questions.ask(lambda reader: self._members(reader, name, after, int(limit)))
+            200, await self._api.questions.ask(lambda reader: self._members(reader, name, after, limit))
         )
 
     def _listed(self, reader: Reader, after: str, counted: bool) -> Json:

@@ -9,7 +9,6 @@ import hmac
 import html
 import mimetypes
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -20,12 +19,11 @@ from starlette.routing import Route
 
 from pipeline.api.answers import SAFE, Refused, json_answer
 from pipeline.api.catalogue import Basket, BasketLine, Catalogue, priced
-from pipeline.api.options import ApiOptions
+from pipeline.api.context import Context
 from pipeline.api.orders import Id, OrderLine, RedeemOrder, read_body
 from pipeline.api.questions import append
 from pipeline.api.redeeming import EVENTS, Redemptions
-from pipeline.backends.contract import Appender, NewRecord
-from pipeline.codec import Codec
+from pipeline.backends.contract import NewRecord
 from pipeline.core.events import SERVER, Purchase
 from pipeline.core.identifiers import customer_key, effect_id
 
@@ -60,26 +58,17 @@ _check_out = msgspec.json.Decoder(CheckOut)
 
 
 class Shop:
-    """The shop in the folder `options.shop`. `clock` returns epoch ms."""
+    """The shop in the folder `options.shop`."""
 
-    def __init__(
-        self,
-        options: ApiOptions,
-        redemptions: Redemptions,
-        appender: Appender,
-        codec: Codec,
-        clock: Callable[[], int],
-    ) -> None:
+    def __init__(self, api: Context, redemptions: Redemptions) -> None:
         """Raises OSError if the pages can't be read, ValueError if there is no identity secret to sign with."""
+        options = api.options
         if not options.shop:
             raise ValueError("no folder of the shop's pages is given")
         if not options.identity_secret:
             raise ValueError("identity_secret is empty: the demo shop signs user ids with it")
-        self._options = options
+        self._api = api
         self._redemptions = redemptions
-        self._appender = appender
-        self._codec = codec
-        self._clock = clock
         self._catalogue = Catalogue.read(options.shop / "products.json")
         self._files = _files(options.shop, options.write_keys[0] if options.write_keys else "")
         if options.shop_vendor:
@@ -181,7 +170,7 @@ class Shop:
 
     async def _write(self, asked: CheckOut, order_id: str, basket: Basket, code: str, discount_cents: int) -> None:
         """The order on the log, as a shop's server would send it. Raises Unavailable."""
-        now = self._clock()
+        now = self._api.clock()
         user_id, anonymous_id = asked.user_id or "", asked.anonymous_id or ""
         if not user_id and not anonymous_id:
             anonymous_id = f"guest-{order_id}"
@@ -194,7 +183,7 @@ class Shop:
             anonymous_id=anonymous_id,
             occurred_at=now,
             received_at=now,
-            source=self._options.source,
+            source=self._api.options.source,
             trust=SERVER,
             trusted=True,
             properties=msgspec.json.encode(properties).decode(),
@@ -205,10 +194,10 @@ class Shop:
             products=tuple(basket.products),
         )
         key = customer_key(user_id, anonymous_id).encode()
-        await append(self._appender, [NewRecord(EVENTS, key, self._codec.encode(purchase))])
+        await append(self._api.appender, [NewRecord(EVENTS, key, self._api.codec.encode(purchase))])
 
     def _hash(self, user_id: str) -> str:
-        return hmac.new(self._options.identity_secret, user_id.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._api.options.identity_secret, user_id.encode(), hashlib.sha256).hexdigest()
 
 
 def _read(decoder: "msgspec.json.Decoder[_T]", data: bytes) -> _T:

@@ -8,7 +8,6 @@ import msgspec
 
 from pipeline.api.messages import SITE, Item
 from pipeline.api.questions import Questions
-from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign
@@ -32,9 +31,7 @@ class Showing:
 
     async def profile(self, key: str) -> Profile | None:
         """Who it is. Raises Unavailable."""
-        stored = await self._questions.state(key)
-        profile = subjects.decode(key, stored) if stored else None
-        return profile if isinstance(profile, Profile) else None
+        return await self._questions.profile(key)
 
     async def permits(self, item: Item, profile: Profile | None) -> bool:
         """Whether this visitor may be told. Raises Unavailable."""

@@ -7,7 +7,6 @@ here. Tasks of who was erased are not shown.
 
 import asyncio
 import threading
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -15,15 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipeline.api.access import ServerAccess
 from pipeline.api.answers import Refused, json_answer, unavailable
-from pipeline.api.options import ApiOptions
+from pipeline.api.asked import limit_in, one_of
+from pipeline.api.context import Context
 from pipeline.api.orders import read_body
-from pipeline.api.questions import Questions, append
+from pipeline.api.questions import append
 from pipeline.api.words import facts_in_words
-from pipeline.backends.contract import Appender, NewRecord, Reader
+from pipeline.backends.contract import NewRecord, Reader
 from pipeline.backends.reading import blocks
 from pipeline.codec import Codec, Undecodable
+from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.tasks import MAX_NOTE_CHARACTERS
 from pipeline.core.effects import TOPIC_OF, Task, TaskDone
 from pipeline.core.task_events import TaskCompleted
@@ -34,6 +34,7 @@ TASKS = TOPIC_OF[Task]
 DONE_REMEMBERED = 10_000
 PAGE, LARGEST_PAGE = 100, 1_000
 EXPECTED = 'expected {"outcome": small letters, digits and _, "note": text}'
+KINDS = tuple(CHANNEL_OF_TASK)
 STATES = ("open", "done")
 LOOK_AGAIN_SECONDS = 0.02
 
@@ -75,9 +76,7 @@ class TaskList:
         """What was done, as far as it is remembered, in the order in which it was asked for. Raises Unavailable."""
         with self._lock:
             self._read(reader)
-            found = [
-                it for it in self._done.values() if kind in ("", it[0].kind)
-            ]  # fmt: skip
+            found = [it for it in self._done.values() if kind in ("", it[0].kind)]
         return sorted(found, key=lambda it: _place(it[0]))
 
     def find(self, reader: Reader, task_id: str) -> tuple[Task, TaskDone | None] | None:
@@ -115,25 +114,11 @@ class TaskList:
 
 
 class Tasks:
-    """The endpoints. `clock` returns epoch ms."""
+    """The endpoints."""
 
-    def __init__(
-        self,
-        access: ServerAccess,
-        questions: Questions,
-        appender: Appender,
-        codec: Codec,
-        clock: Callable[[], int],
-        options: ApiOptions,
-    ) -> None:
-        self._access = access
-        self._questions = questions
-        self._appender = appender
-        self._codec = codec
-        self._clock = clock
-        self._source = options.source
-        self._answer_seconds = options.answer_seconds
-        self._list = TaskList(codec)
+    def __init__(self, api: Context) -> None:
+        self._api = api
+        self._list = TaskList(api.codec)
 
     def routes(self) -> list[Route]:
         """Its paths."""
@@ -144,39 +129,35 @@ class Tasks:
 
     async def tasks(self, request: Request) -> Response:
         """`GET /v1/tasks`: 200, 400, 401, 403, 503."""
-        self._access.require(request)
+        self._api.access.require(request)
         asked = request.query_params
-        kind, state, after = asked.get("kind", ""), asked.get("state", "open"), asked.get("after", "")
-        limit = asked.get("limit", str(PAGE))
-        if state not in STATES:
-            raise Refused(400, "bad_state", f"there is no state {state[:40]!r}; there are {', '.join(STATES)}")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:6]) <= LARGEST_PAGE):
-            raise Refused(400, "bad_limit", f"`limit` is a whole number from 1 to {LARGEST_PAGE}")
-        now = self._clock()
+        kind, state = one_of(asked, "kind", KINDS, ""), one_of(asked, "state", STATES, "open")
+        limit, after = limit_in(asked, PAGE, LARGEST_PAGE), asked.get("after", "")
+        now = self._api.clock()
         if state == "open":
-            tasks = await self._questions.ask(lambda reader: self._list.open(reader, now, kind))
+            tasks = await self._api.questions.ask(lambda reader: self._list.open(reader, now, kind))
             found = [(_place(task), task_view(task)) for task in tasks]
         else:
-            ended = await self._questions.ask(lambda reader: self._list.done(reader, kind))
+            ended = await self._api.questions.ask(lambda reader: self._list.done(reader, kind))
             found = [(_place(task), task_view(task, done)) for task, done in ended]
-        page = [each for each in found if _cursor(each[0]) > after][: int(limit) + 1]
-        more = len(page) > int(limit)
-        shown = page[: int(limit)]
+        page = [each for each in found if _cursor(each[0]) > after][: limit + 1]
+        more = len(page) > limit
+        shown = page[:limit]
         answer: Json = {"tasks": [view for _, view in shown], "next": _cursor(shown[-1][0]) if more else ""}
         return json_answer(200, answer)
 
     async def outcome(self, request: Request) -> Response:
         """`POST /v1/tasks/{id}/outcome`: 200, 400, 401, 403, 404, 409, 413, 503."""
-        self._access.require(request)
+        self._api.access.require(request)
         said = _read_outcome(await read_body(request))
         task_id = request.path_params["id"]
-        found = await self._questions.ask(lambda reader: self._list.find(reader, task_id))
+        found = await self._api.questions.ask(lambda reader: self._list.find(reader, task_id))
         if found is None:
             raise Refused(404, "unknown_task", "no task of this id is open, or was done lately")
         task, done = found
         if done is None:
             try:
-                async with asyncio.timeout(self._answer_seconds):
+                async with asyncio.timeout(self._api.options.answer_seconds):
                     done = await self._completed(task, said)
             except TimeoutError as problem:
                 raise unavailable("the outcome is on the log and not taken in yet: ask again") from problem
@@ -186,11 +167,11 @@ class Tasks:
 
     async def _completed(self, task: Task, said: TaskOutcome) -> TaskDone:
         """Tell the customer, and wait until the task is off the list."""
-        record = completed(task, said, self._codec, self._source, self._clock())
-        (position,) = await append(self._appender, [record])
-        await self._questions.state_after(task.customer, position)
+        record = completed(task, said, self._api.codec, self._api.options.source, self._api.clock())
+        (position,) = await append(self._api.appender, [record])
+        await self._api.questions.wait_for(task.customer, position)
         while True:
-            found = await self._questions.ask(lambda reader: self._list.find(reader, task.id))
+            found = await self._api.questions.ask(lambda reader: self._list.find(reader, task.id))
             if found is None:
                 raise Refused(404, "unknown_task", "the customer was erased meanwhile")
             if found[1] is not None:

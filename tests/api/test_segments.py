@@ -85,6 +85,8 @@ def test_who_is_in_one_is_listed_once_however_the_pages_fall(shop: Running, monk
         ("/v1/segments?count=true&after=x", 400, "bad_after"),
         ("/v1/segments/buyers/members?limit=0", 400, "bad_limit"),
         ("/v1/segments/buyers/members?limit=1001", 400, "bad_limit"),
+        ("/v1/segments/buyers/members?limit=0005000", 400, "bad_limit"),
+        ("/v1/segments/buyers/members?limit=000500" + 5_000 * "0", 400, "bad_limit"),
         ("/v1/segments/gone/members", 404, "unknown_segment"),
     ],
 )

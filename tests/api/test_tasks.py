@@ -69,7 +69,15 @@ def test_what_makes_no_sense_is_refused(shop: Running) -> None:
     ):
         assert shop.client.post(f"/v1/tasks/{path}/outcome", json=body).status_code == status
     assert shop.client.post("/v1/tasks/task-1/outcome", content=b"{").status_code == 400
-    for asked in ({"state": "lost"}, {"limit": "0"}, {"limit": "many"}, {"limit": "1001"}):
+    for asked in (
+        {"state": "lost"},
+        {"kind": "smoke"},
+        {"limit": "0"},
+        {"limit": "many"},
+        {"limit": "1001"},
+        {"limit": "0005000"},
+        {"limit": "000500" + 5_000 * "0"},
+    ):
         assert shop.get("/v1/tasks", params=asked).status_code == 400
     for method, path in (("GET", "/v1/tasks"), ("POST", "/v1/tasks/task-1/outcome")):
         assert shop.client.request(method, path, auth=("wrong", "")).status_code == 401

@@ -23,8 +23,6 @@ from pipeline.api.orders import read_body
 from pipeline.api.questions import Questions
 from pipeline.api.sse import KEEP_ALIVE, RETRY, Ending, EventStream, event_text
 from pipeline.api.view import customer_view
-from pipeline.core import subjects
-from pipeline.core.customer.profile import Profile
 from pipeline.core.customer.transcript import MAX_LINE_CHARACTERS, MAX_URL_CHARACTERS
 
 audit = logging.getLogger("rapport.audit")
@@ -210,9 +208,8 @@ class Pages:
         return found
 
     async def _file_of(self, conversation: Conversation) -> dict[str, Any] | None:
-        stored = await self._questions.state(conversation.customer)
-        profile = subjects.decode(conversation.customer, stored) if stored else None
-        if not isinstance(profile, Profile):
+        profile = await self._questions.profile(conversation.customer)
+        if profile is None:
             return None
         view = customer_view(profile, self._clock(), last_orders=LAST_ORDERS)
         return {name: view[name] for name in ("id", "stage", "identity", "activity", "purchases", "vouchers", "chat")}
