@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,13 @@ from pipeline.backends.contract import Change, NewRecord
 from pipeline.backends.sqlite import Embedded
 from pipeline.codec import Codec
 from pipeline.core import subjects
+from pipeline.core.category import CategoryState
 from pipeline.core.customer.profile import Profile
 from pipeline.core.do import DoMessage
 from pipeline.core.events import SERVER, CampaignsChanged, ConsentChange, Customer
+from pipeline.core.product import ProductState
 from pipeline.core.rules import Campaign, Contact, Policy, Rules
+from pipeline.core.subjects import State
 from pipeline.core.when import WhenNewsletter
 from pipeline.links import Link, Links
 from pipeline.observe import DeliverMeasures, new_registry
@@ -59,8 +62,15 @@ SHOP_URL = "https://shop.example/"
 HEAD = Letterhead(
     sender="Example Shop <hello@shop.example>", links_url="https://hello.shop.example", shop_url=SHOP_URL
 )
-TEXT = "Subject: This week{{ ', ' + first_name if first_name else '' }}\n\nNew in the shop: {{ link(shop_url) }}\n"
-PAGE = '<p>Hello {{ first_name }},</p><p><a href="{{ link(shop_url) }}">New in the shop</a></p>'
+TEXT = """Subject: This week{{ ', ' + first_name if first_name else '' }}
+
+New in the shop: {{ link(shop_url) }}
+{% include "recommendations.txt" %}
+"""
+PAGE = """<p>Hello {{ first_name }},</p><p><a href="{{ link(shop_url) }}">New in the shop</a></p>
+{% include "recommendations.html" %}
+"""
+PRODUCTS = 5
 
 
 class Counting:
@@ -117,7 +127,7 @@ def worker(backend: Embedded) -> Worker:
 
 
 def fill(backend: Embedded, people: int) -> None:
-    """Put the newsletter in force, and the people into the store."""
+    """Put the newsletter in force, and the shop and the people into the store."""
     policy = msgspec.json.encode(Policy(quiet_from="00:00", quiet_until="00:00"))
     change = CampaignsChanged(
         version=1, campaigns=msgspec.json.encode([WEEKLY]), policy=policy, received_at=wall_ms()
@@ -129,12 +139,12 @@ def fill(backend: Embedded, people: int) -> None:
     first.close()
     reader = backend.reader()
     _, store = backend.worker()
-    profiles = _people(people)
-    while some := list(islice(profiles, FILLED_AT_ONCE)):
+    everything = chain(_shop(), _people(people))
+    while some := list(islice(everything, FILLED_AT_ONCE)):
         by_partition: dict[int, dict[str, bytes | None]] = {}
-        for profile in some:
-            states = by_partition.setdefault(reader.partition_of(profile.key), {})
-            states[profile.key] = subjects.encode(profile)
+        for each in some:
+            states = by_partition.setdefault(reader.partition_of(each.key), {})
+            states[each.key] = subjects.encode(each)
         for number, states in by_partition.items():
             offset, _ = reader.stored(number)
             state = reader.partition_state(number)
@@ -142,6 +152,17 @@ def fill(backend: Embedded, people: int) -> None:
             store.commit([Change(number, offset, offset or 0, state or b"", None, states, timers)])
     store.close()
     reader.close()
+
+
+def _shop() -> Iterator[State]:
+    """What sells best: each mail looks at these products and shows three."""
+    now = wall_ms()
+    yield CategoryState("c:", now, {f"p{number}": PRODUCTS - number for number in range(PRODUCTS)})
+    for number in range(PRODUCTS):
+        yield ProductState(
+            f"p:p{number}", now, name=f"Product {number}", is_listed=True, price_cents=990, currency="EUR",
+            stock=number and 10, url=f"{SHOP_URL}p{number}",
+        )  # fmt: skip
 
 
 def _people(count: int) -> Iterator[Profile]:

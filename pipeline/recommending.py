@@ -2,7 +2,8 @@
 the `look` it is given; nothing is written and nothing decided, so that it can be asked at any moment.
 
 First what is bought together with what the customer has in the cart, looked at or bought last; then what sells best
-in the categories they like; then what sells best. Never what they own, have in the cart, or what is out of stock.
+in the categories they like; then what sells best. Never what they own, have in the cart, or what is out of stock; and
+what is to be shown to them, never what has no name.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from pipeline.core.subjects import State
 
 Look = Callable[[str], State | None]
 """The state of a subject, by its key. Raises Unavailable."""
+SITE, PROFILING = "site", "profiling"
 MAX_SEEDS = 5
 MAX_LOOKED = 50
 """Products looked at before it is given up to find enough: most are in stock."""
@@ -65,9 +67,21 @@ def for_product(look: Look, product_id: str, limit: int, profile: Profile | None
 def for_customer(look: Look, profile: Profile | None, limit: int) -> list[Recommendation]:
     """What goes with the customer, the best first. Of who is unknown, or does not permit profiling, nothing is asked
     but what they have. Raises Unavailable."""
-    if profile is None or profile.consent.allows("site", "profiling") is False:
-        return _recommended(look, [], [], _had(profile), limit)
-    return _recommended(look, _seeds(profile), _categories(profile), _had(profile), limit)
+    return _for_customer(look, profile, limit, SITE, shown=False)
+
+
+def shown_to(look: Look, profile: Profile | None, limit: int, channel: str = SITE) -> list[Recommendation]:
+    """The same of products the catalogue has a name for: what can stand in a page or a mail. Nothing is asked of who
+    does not permit profiling on the site, where it is learnt, or on the channel it is told by. Raises Unavailable."""
+    return _for_customer(look, profile, limit, channel, shown=True)
+
+
+def _for_customer(
+    look: Look, profile: Profile | None, limit: int, channel: str, *, shown: bool
+) -> list[Recommendation]:
+    if profile is None or any(profile.consent.allows(each, PROFILING) is False for each in (SITE, channel)):
+        return _recommended(look, [], [], _had(profile), limit, shown=shown)
+    return _recommended(look, _seeds(profile), _categories(profile), _had(profile), limit, shown=shown)
 
 
 def _had(profile: Profile | None) -> set[str]:
@@ -89,7 +103,13 @@ def _categories(profile: Profile) -> list[str]:
 
 
 def _recommended(
-    look: Look, seeds: Sequence[str], categories: Sequence[str], without: set[str], limit: int
+    look: Look,
+    seeds: Sequence[str],
+    categories: Sequence[str],
+    without: set[str],
+    limit: int,
+    *,
+    shown: bool = False,
 ) -> list[Recommendation]:
     found: dict[str, Recommendation] = {}
     looked = 0
@@ -100,7 +120,7 @@ def _recommended(
             break
         looked += 1
         product = look(product_key(name))
-        if isinstance(product, ProductState) and product.stock != 0:
+        if isinstance(product, ProductState) and product.stock != 0 and (product.name or not shown):
             found[name] = _recommendation(name, product, score, reason, because)
     return list(found.values())
 

@@ -11,7 +11,7 @@ from pipeline.core.events import Product
 from pipeline.core.product import ProductState
 from pipeline.core.rules import Rules
 from pipeline.core.subjects import State
-from pipeline.recommending import MAX_LOOKED, for_customer, for_product
+from pipeline.recommending import MAX_LOOKED, for_customer, for_product, shown_to
 
 
 def product(name: str, together: str = "", orders: int = 10, stock: int = -1, category: str = "tea") -> ProductState:
@@ -99,3 +99,29 @@ def test_a_shop_that_is_sold_out_is_not_searched_for_ever() -> None:
 
     assert for_customer(all_gone, None, 3) == []
     assert len(asked) == MAX_LOOKED + 1
+
+
+@pytest.mark.parametrize(
+    ("channel", "refused", "expected"),
+    [
+        ("email", "", "e 0.6 b, c 0.1 a"),
+        ("email", "push.profiling", "e 0.6 b, c 0.1 a"),
+        ("email", "email.profiling", "(e 0.7), (c 0.2)"),
+        ("email", "site.profiling", "(e 0.7), (c 0.2)"),
+        ("site", "email.profiling", "e 0.6 b, c 0.1 a"),
+        ("site", "*.profiling", "(e 0.7), (c 0.2)"),
+    ],
+)
+def test_who_refuses_profiling_where_it_is_learnt_or_told_is_not_asked_what_they_did(
+    channel: str, refused: str, expected: str
+) -> None:
+    profile = owner("a", "b")
+    if refused:
+        profile = but(profile, consent=but(profile.consent, permissions={refused: Permission(False, T0)}))
+    assert told(shown_to(look, profile, 4, channel)) == expected
+
+
+def test_what_has_no_name_is_not_shown() -> None:
+    nameless = {**SHOP, "p:b": but(SHOP["p:b"], name="")}
+    assert told(for_customer(nameless.get, owner("a"), 2)) == "b 0.5 a, c 0.1 a"
+    assert told(shown_to(nameless.get, owner("a"), 2)) == "c 0.1 a, (e 0.7)"

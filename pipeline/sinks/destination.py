@@ -6,13 +6,14 @@ no clock and no retry: `pipeline.sinks.deliver` claims before it sends, records 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
 from pipeline.core.customer.reach import Reach
 from pipeline.core.effects import ACCOUNT, NEXT_VISIT, Message, Task, Voucher
+from pipeline.recommending import Recommendation
 
 ON_SITE = frozenset({"site", NEXT_VISIT, ACCOUNT})
 """Channels that are served where they are: no destination has them."""
@@ -54,6 +55,10 @@ class Unknown(msgspec.Struct, frozen=True):
 Outcome = Sent | Rejected | Later | Unknown
 
 
+def _nothing(_limit: int) -> Sequence[Recommendation]:
+    return ()
+
+
 class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     """Whom it is for, as the store knows them in the moment of acting."""
 
@@ -66,6 +71,9 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
     reach: Reach = Reach()
     profiled: bool = True
     """Whether they have not objected to being watched: else no mail tells whether it was opened."""
+    recommended: Callable[[int], Sequence[Recommendation]] = _nothing
+    """So many products at most, read from the store when it is called, the same each time. Raises what
+    `pipeline.sinks.choosing.LastLook` raises."""
 
 
 class UnreachableError(Exception):
@@ -81,8 +89,8 @@ class Destination(Protocol[Request]):
     """So many are acted on at the same time, at most."""
 
     def render(self, effect: Deliverable, recipient: Recipient, /) -> Request:
-        """What is to be done, with the effect's id in it; pure. Raises ValueError if that cannot be said: the effect
-        fails for good; UnreachableError if there is nowhere to send it: it is left."""
+        """What is to be done, with the effect's id in it; pure but for what `recipient` reads. Raises ValueError if
+        it cannot be said: the effect fails for good; UnreachableError if there is nowhere to send it: it is left."""
 
     def send(self, request: Request) -> Outcome:
         """Do it; blocks for a bounded time. What it raises is an outcome that nobody knows."""

@@ -4,6 +4,8 @@ Reads the store and nothing else. It never permits what the decision did not res
 """
 
 import logging
+from collections.abc import Sequence
+from functools import cache, partial
 
 import msgspec
 
@@ -16,6 +18,7 @@ from pipeline.core.effects import Message, Task
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign
 from pipeline.erased import ErasureGuard
+from pipeline.recommending import Recommendation, looking, shown_to
 from pipeline.sinks.choosing import NotPermittedError, NotYetError
 from pipeline.sinks.destination import Deliverable, Recipient, channel_of
 from pipeline.sinks.steps import FORGOTTEN
@@ -37,6 +40,7 @@ class Permission:
 
     def __init__(self, reader: Reader, codec: Codec) -> None:
         self._reader = reader
+        self._look = looking(reader)
         self._erased = ErasureGuard(codec)
         self._awaited: dict[str, int] = {}
         """By effect: where the store must come before it can be told that the customer is gone."""
@@ -82,7 +86,15 @@ class Permission:
             traits=profile.identity.traits,
             reach=profile.reach,
             profiled=profile.consent.allows(channel, PROFILING) is not False,
+            recommended=cache(partial(self._recommended, profile, channel)),
         )
+
+    def _recommended(self, profile: Profile, channel: str, limit: int) -> Sequence[Recommendation]:
+        try:
+            return tuple(shown_to(self._look, profile, limit, channel))
+        except ValueError as problem:
+            text = f"what the store holds of a product cannot be read by this version: {problem}"
+            raise NotYetError(text) from problem
 
     def _current(self, effect: Deliverable) -> Profile | None:
         """The profile, not older than the decision; None: the customer was forgotten since."""

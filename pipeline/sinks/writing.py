@@ -1,7 +1,8 @@
 """Templates of what is sent: NAME.txt and NAME.html in the shop's folder, else the shipped ones beside this module.
 
 The first line of NAME.txt is `Subject: …`, then a blank line, then the text. Jinja2 in its sandbox: HTML is escaped,
-a name that is not given is an error, nothing of the program can be reached. Pure, but for the files themselves.
+a name that is not given is an error, nothing of the program can be reached. Pure, but for the files themselves and
+what the recipient reads when a template asks for it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, Template, Te
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipeline.core.effects import Message, Voucher
+from pipeline.recommending import Recommendation
 from pipeline.sinks.destination import Deliverable, Recipient
 
 SHIPPED = Path(__file__).parent / "templates"
@@ -101,6 +103,7 @@ def values_of(effect: Deliverable, recipient: Recipient, shop_url: str) -> dict[
         "traits": recipient.traits,
         "reason": effect.reason,
         "values": msgspec.json.decode(effect.values or "{}") if isinstance(effect, Message) else {},
+        "recommendations": lambda most: [_told(product) for product in recipient.recommended(most)],
     }
     if isinstance(effect, Voucher):
         percent = f"{effect.discount_percent} %"
@@ -111,3 +114,16 @@ def values_of(effect: Deliverable, recipient: Recipient, shop_url: str) -> dict[
             "expires_on": datetime.fromtimestamp(effect.expires_at / 1000, UTC).strftime("%d %B %Y").lstrip("0"),
         }
     return values
+
+
+def _told(product: Recommendation) -> dict[str, str]:
+    """Of what the catalogue does not say: ""."""
+    is_priced = product.price_cents >= 0 and product.currency
+    return {
+        "name": product.name,
+        "price": money(product.price_cents, product.currency) if is_priced else "",
+        "url": product.url,
+        "image_url": product.image_url,
+        "category": product.category,
+        "product_id": product.product_id,
+    }

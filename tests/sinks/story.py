@@ -13,10 +13,12 @@ from msgspec.structs import replace
 from pipeline.backends.contract import NewRecord
 from pipeline.backends.sqlite import Embedded
 from pipeline.core import subjects
+from pipeline.core.catalogue import ProductChanged
 from pipeline.core.customer.profile import Profile
 from pipeline.core.do import DoVoucher
 from pipeline.core.effects import WEBHOOK, Decision
-from pipeline.core.events import SERVER, CampaignsChanged, ConsentChange, Customer, Event, Purchase, Tick
+from pipeline.core.events import SERVER, CampaignsChanged, ConsentChange, Customer, Event, Product, Purchase, Tick
+from pipeline.core.identifiers import product_key
 from pipeline.core.rules import Campaign, Contact
 from pipeline.core.when import WhenRegular
 from pipeline.processors.measures import Unmeasured
@@ -62,8 +64,17 @@ class Story:
 
     def happens(self, *events: Customer | Purchase) -> None:
         """To Ada, now."""
+        self.happens_to("u:ada", *events)
+
+    def happens_to(self, key: str, *events: Customer | Purchase) -> None:
+        """To somebody else, now."""
         for event in events:
-            self._append(b"u:ada", replace(event, occurred_at=self.world.now, received_at=self.world.now))
+            self._append(key.encode(), replace(event, occurred_at=self.world.now, received_at=self.world.now))
+
+    def sells(self, product_id: str, **about: Any) -> None:
+        """The shop says what a product is, now."""
+        said = ProductChanged(product_id=product_id, received_at=self.world.now, **about)
+        self._append(product_key(product_id).encode(), said)
 
     def sleeps(self) -> None:
         """A day later; two say so, as a clock needs it."""
@@ -112,8 +123,8 @@ def registers(*words: str, email: str = "ada@customers.example") -> Customer:
     return Customer(**common(f"{words}{email}"), type="identify", consents=consents, properties=properties)
 
 
-def orders(number: int = 1) -> Purchase:
+def orders(number: int = 1, *product_ids: str) -> Purchase:
     return Purchase(
         **common(f"order-{number}"), type="track", event="Order Completed", order_id=f"o{number}", total_cents=5_000,
-        currency="EUR",
+        currency="EUR", products=tuple(Product(product_id=each, quantity=1) for each in product_ids),
     )  # fmt: skip

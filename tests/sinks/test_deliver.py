@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from api.running import CODEC, revoked
+from msgspec.structs import replace
 
 from pipeline.backends.contract import NewRecord, Unavailable
 from pipeline.backends.sqlite import Embedded
@@ -18,7 +19,7 @@ from pipeline.sinks import choosing
 from pipeline.sinks.choosing import NotYetError
 from pipeline.sinks.destination import Later, Rejected, Unknown
 from pipeline.sinks.steps import asked_again
-from sinks.world import LATER, NOW, QUICK, Anybody, Counting, World, mail, message, settle
+from sinks.world import ADA, LATER, NOW, QUICK, Anybody, Counting, World, mail, message, settle
 
 
 @pytest.fixture
@@ -126,6 +127,37 @@ def test_a_store_that_is_away_is_waited_for(world: World) -> None:
     away.clear()
     settle(deliverer)
     assert destination.acts == ["voucher-1"]
+
+
+@pytest.mark.parametrize("problem", [Unavailable("the store is away"), NotYetError("it cannot be read")])
+def test_what_a_template_reads_is_waited_for_and_nothing_is_lost_or_sent_twice(
+    world: World, problem: Exception
+) -> None:
+    problems = [problem]
+
+    class Reads(Counting):
+        def render(self, effect: Any, recipient: Any) -> str:
+            if effect.id == "voucher-2":
+                recipient.recommended(3)
+            return effect.id
+
+    class Shop(Anybody):
+        def recipient(self, _effect: Any) -> Any:
+            return replace(ADA, recommended=read)
+
+    def read(_most: int) -> tuple[()]:
+        if problems:
+            raise problems.pop()
+        return ()
+
+    destination = Reads()
+    world.emit(mail(1), mail(2), mail(3))
+    deliverer = world.deliverer(destination, last_look=Shop())
+    settle(deliverer)
+    world.now += choosing.NOT_YET_MS[0]
+    settle(deliverer)
+    assert sorted(destination.acts) == ["voucher-1", "voucher-2", "voucher-3"]
+    assert set(world.last().values()) == {"SENT"}
 
 
 def test_what_was_revoked_is_not_sent_however_far_behind_the_revocation_stands(world: World) -> None:

@@ -13,6 +13,7 @@ from servers.free_port import free_port
 
 from pipeline.core.customer.reach import Reach
 from pipeline.core.identifiers import address_name
+from pipeline.recommending import Recommendation
 from pipeline.sinks.destination import Later, Outcome, Rejected, Sent, Unknown, UnreachableError
 from pipeline.sinks.email import Email, Server
 from pipeline.sinks.writing import Templates
@@ -160,6 +161,68 @@ def test_what_an_answer_means(postbox: Postbox, stage: str, answer: str, expecte
     assert destination.send(destination.render(mail(1), ADA)) == expected
     postbox.says = lambda _: OK
     assert destination.send(destination.render(mail(2), ADA)) == Sent(), "the next mail is not its victim"
+
+
+def product(name: str, **about: object) -> Recommendation:
+    known = {"category": "tea", "price_cents": -1, "currency": "", "url": "", "image_url": ""}
+    named = {"product_id": "p-1", "name": name, "score": 1.0, "reason": "best_seller", "because": ""}
+    return Recommendation(**(known | named | about))  # type: ignore[arg-type]
+
+
+ASSAM = product("Assam <1st>", price_cents=740, currency="EUR", url="https://shop.example/t-1?a=1&b=2",
+                image_url="https://shop.example/t-1.jpg")  # fmt: skip
+
+
+def bodies(postbox: Postbox, folder: Path, *found: Recommendation, asks: str = "", **about: object) -> list[str]:
+    """Text and page of a mail to somebody to whom these are recommended."""
+    asks = asks or '{% include "recommendations.TYPE" %}'
+    (folder / "news.txt").write_text("Subject: News\n\nHello!\n" + asks.replace("TYPE", "txt"))
+    (folder / "news.html").write_text("<p>Hello!</p>" + asks.replace("TYPE", "html"))
+    destination = postbox.email(wall, templates=Templates(folder))
+    recipient = msgspec.structs.replace(ADA, recommended=lambda most: found[:most], **about)
+    assert destination.send(destination.render(message(1), recipient)) == Sent()
+    return [part.get_content().replace("\r\n", "\n") for part in postbox.mails[-1].iter_parts()]
+
+
+def test_what_is_recommended_stands_in_the_mail_and_its_links_are_the_clicks_own(
+    postbox: Postbox, tmp_path: Path
+) -> None:
+    text, page = bodies(postbox, tmp_path, ASSAM, product("Sencha"), *[product("Another")] * 5)
+    for body in (text, page):
+        assert "You might also like" in body
+        assert "7.40 EUR" in body
+        assert "Sencha" in body
+        assert body.count("Another") == 1
+        (sealed,) = re.findall(r"https://hello.shop.example/l/([\w-]+)", body)
+        link = LINKS.opened(sealed, "click")
+        assert (link.url, link.customer, link.effect_id) == (ASSAM.url, "u:ada", "message-1")
+    assert "- Assam <1st>, 7.40 EUR\n" in text
+    assert ">Assam &lt;1st&gt;</a> · 7.40 EUR" in page
+    assert page.count("<img") == 1
+    assert 'src="https://shop.example/t-1.jpg" alt=""' in page
+
+
+def test_the_links_of_who_is_not_watched_are_the_products_own(postbox: Postbox, tmp_path: Path) -> None:
+    text, page = bodies(postbox, tmp_path, ASSAM, profiled=False)
+    assert ASSAM.url in text
+    assert 'href="https://shop.example/t-1?a=1&amp;b=2"' in page
+
+
+def test_where_nothing_is_recommended_the_block_is_left_out(postbox: Postbox, tmp_path: Path) -> None:
+    assert bodies(postbox, tmp_path) == ["Hello!\n", "<p>Hello!</p>\n"]
+
+
+def test_a_template_says_itself_what_it_shows_of_them(postbox: Postbox, tmp_path: Path) -> None:
+    asks = "{% for it in recommendations(2) %}{{ it.product_id }} {{ it.category }} {{ it.price }};{% endfor %}"
+    text, _ = bodies(postbox, tmp_path, ASSAM, product("x", price_cents=1), product("y"), asks=asks)
+    assert text == "Hello!\np-1 tea 7.40 EUR;p-1 tea ;\n"
+
+
+def test_a_mail_that_recommends_nothing_reads_nothing(postbox: Postbox) -> None:
+    def asked(_most: int) -> list[Recommendation]:
+        raise AssertionError("nobody asked for it")
+
+    assert send(postbox, recommended=asked) == Sent()
 
 
 def test_where_nobody_listens_nothing_was_done() -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from pipeline.sinks.writing import Templates
 from sinks.postbox import OK, Postbox
 from sinks.story import Story, orders, registers, thanks
 
@@ -84,3 +86,25 @@ def test_an_address_the_server_does_not_know_is_left_and_a_new_one_tried(story: 
     story.is_decided()
     story.is_delivered()
     assert [each["To"] for each in postbox.mails] == ["ada@new.example"]
+
+
+def test_a_mail_recommends_what_goes_with_the_order_and_neither_what_is_owned_nor_what_is_sold_out_by_then(
+    tmp_path: Path, postbox: Postbox
+) -> None:
+    (tmp_path / "thanks.txt").write_text('Subject: Thank you\n\n{% include "recommendations.txt" %}')
+    templates = Templates(tmp_path)
+    story = Story(tmp_path / "data", lambda clock: postbox.email(clock, templates=templates), thanks("email"))
+    for name in ("Teapot", "Assam", "Mug", "Sieve", "Sugar"):
+        story.sells(name.lower(), name=name, stock=9, url=f"https://shop.example/{name.lower()}")
+    story.happens(registers("+email"), orders(1, "teapot", "assam"))
+    beside = ("sugar", "sugar", "assam", "mug", "mug", "sieve")
+    bens = [replace(orders(number, "teapot", each), user_id="ben") for number, each in enumerate(beside, 2)]
+    story.happens_to("u:ben", *bens)
+    story.is_decided()
+    story.sells("mug", stock=0)
+    story.is_decided()
+    story.is_delivered()
+    (received,) = postbox.mails
+    names = [line for line in received.get_content().splitlines() if line.startswith("- ")]
+    assert names == ["- Sugar", "- Sieve"]
+    story.close()

@@ -9,6 +9,7 @@ import pytest
 from api.running import CODEC, EVENTS
 
 from pipeline.core import subjects
+from pipeline.core.category import CategoryState
 from pipeline.core.customer.consent import Consent
 from pipeline.core.customer.consent import Permission as Word
 from pipeline.core.customer.identity import Identity
@@ -16,7 +17,9 @@ from pipeline.core.customer.profile import Profile
 from pipeline.core.do import DoVoucher
 from pipeline.core.effects import Task
 from pipeline.core.partition import ActiveRules
+from pipeline.core.product import ProductState
 from pipeline.core.rules import Campaign, Contact
+from pipeline.core.subjects import State
 from pipeline.core.when import WhenLapsed
 from pipeline.sinks.choosing import NotPermittedError, NotYetError
 from pipeline.sinks.permission import Permission
@@ -26,13 +29,15 @@ from sinks.world import NOW, mail, message
 class Store:
     """As far as a permission asks it."""
 
-    def __init__(self, *profiles: Profile, offset: int | None = 100, rules: ActiveRules | None = None) -> None:
+    def __init__(self, *profiles: State, offset: int | None = 100, rules: ActiveRules | None = None) -> None:
         self.states = {each.key: subjects.encode(each) for each in profiles}
         self.offset = offset
         self.end = 100
         self.rules = msgspec.msgpack.encode(rules) if rules else None
+        self.asked: list[str] = []
 
     def subject(self, key: str) -> tuple[int | None, bytes | None]:
+        self.asked.append(key)
         return self.offset, self.states.get(key)
 
     def stored(self, _partition: int) -> tuple[int | None, bytes | None]:
@@ -187,3 +192,24 @@ def test_memory_of_what_is_waited_for_is_bounded(monkeypatch: pytest.MonkeyPatch
         with pytest.raises(NotYetError):
             refusal(permission, mail(number))
     assert len(permission._awaited) <= 3
+
+
+TEA = ProductState("p:tea", NOW, is_listed=True, name="Tea")
+BEST = CategoryState("c:", NOW, {"tea": 3})
+
+
+def test_what_is_recommended_is_read_once_and_only_if_it_is_asked_for() -> None:
+    store = Store(customer(), TEA, BEST)
+    found = Permission(store, CODEC).recipient(message(1, customer="u:ada"))  # type: ignore[arg-type]
+    assert store.asked == ["u:ada"]
+    assert [it.product_id for it in found.recommended(3)] == ["tea"]
+    assert found.recommended(3) is found.recommended(3)
+    assert store.asked == ["u:ada", "c:", "p:tea"]
+
+
+def test_a_product_that_cannot_be_read_is_waited_for() -> None:
+    store = Store(customer(), BEST)
+    store.states["p:tea"] = b"of a newer version"
+    found = Permission(store, CODEC).recipient(message(1, customer="u:ada"))  # type: ignore[arg-type]
+    with pytest.raises(NotYetError, match="a product cannot be read"):
+        found.recommended(3)
