@@ -64,7 +64,7 @@ def test_what_may_be_done_is_granted_once_and_recorded():
     profile, outputs = decided(buyer(0), candidate())
     decision, grant = outputs
     assert decision == Decision(
-        id=effect_id("decision", "win-back", "u:ann", "o1", "TAKEN", "a sign"),
+        id=effect_id("decision", "win-back", "u:ann", "o1", "TAKEN", "a sign", "0"),
         customer="u:ann",
         campaign="win-back",
         occasion="o1",
@@ -324,6 +324,33 @@ def test_only_the_last_answers_are_kept():
     assert len(after.decisions.answers) == MAX_ANSWERS
     assert f"c{MAX_ANSWERS - 1}" not in after.decisions.answers
     assert "win-back" in after.decisions.answers
+
+
+def crowded(profile):
+    """Many campaigns have answered since."""
+    crowd = {f"c{number:02}": Answer("o1", "TAKEN", "", "{}", T0 + 1, 1) for number in range(MAX_ANSWERS)}
+    own = but(profile.decisions, answers=profile.decisions.answers | crowd)
+    return decided(but(profile, decisions=own), candidate(THANKS))[0]
+
+
+def joined(profile):
+    """A browser came to them, with an answer of its own that is later."""
+    answers = {"win-back": Answer("o3", "REFUSED", "no_consent", "{}", T0 + 1, 1, 1)}
+    browser = visitor(decisions=Decisions(answers=answers))
+    return but(profile, decisions=decisions.step(profile, handed_over(browser), T0, RULES, [])[0])
+
+
+@pytest.mark.parametrize("meanwhile", [(), (crowded,), (joined,), (crowded, joined), (joined, crowded)])
+def test_an_answer_that_comes_back_is_a_decision_of_its_own(meanwhile):
+    never = rules(but(WIN_BACK, conditions=(Condition(field="purchases.orders", op="at_least", value=9),)))
+    profile, ids = buyer(0), []
+    for since in ((), (), meanwhile, ()):
+        for happens in since:
+            profile = happens(profile)
+        for occasion in ("o1", "o2"):
+            profile, (decision,) = decided(profile, candidate(occasion=occasion), by=never)
+            ids.append(decision.id)
+    assert len(set(ids)) == len(ids)
 
 
 def test_what_is_none_of_its_business_changes_nothing():

@@ -76,7 +76,7 @@ def test_entering_and_leaving_are_told_once():
     ]
     profile, moves = after(told, BUYERS)
     assert moves == [("segment_entered", "segment:buyers"), ("segment_left", "segment:buyers")]
-    assert profile.segments == Segments()
+    assert profile.segments == Segments(moves=2)
 
 
 def test_of_any_one_is_enough_and_of_not_one_is_too_much():
@@ -101,7 +101,7 @@ def test_a_segment_that_is_gone_is_left_in_silence_and_a_new_one_is_entered():
     assert own.since == {"known": at(1)}
     assert [one.campaign for one in made if isinstance(one, Decision)] == ["segment:known"]
     own, made = segments.step(profile, RulesChanged(2, 0), at(1), Rules(), [])
-    assert (own, made) == (Segments(), [])
+    assert (own, made) == (Segments(moves=1), [])
 
 
 @pytest.mark.parametrize(

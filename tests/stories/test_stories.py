@@ -4,12 +4,14 @@
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from pipeline.core import voucher
 from pipeline.core.category import CategoryState
+from pipeline.core.effects import VoucherRevoked
 from pipeline.core.events import RedemptionRequested
 from pipeline.core.followers import FollowersState
 from pipeline.core.product import ProductState
@@ -54,7 +56,14 @@ def play(text: str) -> str:
     for state in sorted(log.states.values(), key=lambda state: state.key):
         if with_products or not isinstance(state, ProductState | CategoryState | FollowersState):
             ends += ["", *telling.facts(state)]
+    assert_each_id_once(log)
     return _named("\n".join(ends).lstrip("\n") + "\n", log)
+
+
+def assert_each_id_once(log: LittleLog) -> None:
+    """Whoever acts on effects does it once for an id: two that are not the same never share one."""
+    ids = Counter(it.id for it in log.effects() if not isinstance(it, VoucherRevoked))
+    assert [name for name, times in ids.items() if times > 1] == []
 
 
 def _redeem(log: LittleLog, line: script.Line) -> str:

@@ -65,6 +65,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     facts: str
     at: int
     campaigns_version: int
+    turn: int = 0
+    """How many answers the campaign gave before: what was answered once and is answered again is another decision."""
 
 
 class Decisions(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -79,6 +81,8 @@ class Decisions(msgspec.Struct, frozen=True, array_like=True, gc=False):
     contact policy put off at its time."""
     contacted: tuple[int, ...] = ()
     """When the customer was contacted, epoch ms, as far as the policy's limits can ask."""
+    turns: int = 0
+    """Where campaigns without an answer begin to count: no `Answer.turn` that made room was as high."""
 
 
 class _Sitting:
@@ -94,18 +98,19 @@ class _Sitting:
         """Budget ids of the grants that were used."""
         self.outputs: list[Output | Note] = []
         self.contacted = own.contacted
+        self.turns = own.turns
 
     def answer(self, campaign: str, occasion: str, outcome: Outcome, reason: str, facts: str) -> None:
         """Keep and publish the answer, if it is another one than the last for this campaign."""
         last = self.answers.get(campaign)
         if last is not None and (last.occasion, last.outcome, last.reason) == (occasion, outcome, reason):
             return
-        version = self.rules.campaigns_version
-        self.answers[campaign] = Answer(occasion, outcome, reason, facts, self.now, version)
+        version, turn = self.rules.campaigns_version, self.turns if last is None else last.turn + 1
+        self.answers[campaign] = Answer(occasion, outcome, reason, facts, self.now, version, turn)
         key = self.profile.key
         self.outputs.append(
             Decision(
-                id=effect_id("decision", campaign, key, occasion, outcome, reason),
+                id=effect_id("decision", campaign, key, occasion, outcome, reason, str(turn)),
                 customer=key,
                 campaign=campaign,
                 occasion=occasion,
@@ -162,7 +167,8 @@ def step(
     sitting.outputs += settled(held, sitting.pending, sitting.spent, now)
     if kind is RulesChanged:
         sitting.issued = _bounded_issued(sitting.issued, rules)
-    after = Decisions(sitting.issued, _bounded_answers(sitting.answers), tuple(sitting.pending), sitting.contacted)
+    answers, turns = _bounded_answers(sitting.answers, sitting.turns)
+    after = Decisions(sitting.issued, answers, tuple(sitting.pending), sitting.contacted, turns)
     return (own if after == own else after), sitting.outputs
 
 
@@ -354,15 +360,16 @@ def _merged(own: Decisions, theirs: Decisions, visit: str, rules: Rules) -> Deci
         issued[name] = {**occasions, **issued.get(name, {})}
     answers = dict(own.answers)
     for name, answer in theirs.answers.items():
-        if name not in answers or answers[name].at < answer.at:
-            answers[name] = answer
+        mine = answers.get(name, answer)
+        later = answer if mine.at < answer.at else mine
+        answers[name] = msgspec.structs.replace(later, turn=max(mine.turn, answer.turn, own.turns))
     pending = tuple(
         msgspec.structs.replace(waits, occasion=visit) if waits.campaign in prompts and not waits.step else waits
         for waits in own.pending
     )
     promised = tuple(waits for waits in theirs.pending if waits.budget_id or waits.since)
     contacted = tuple(sorted({*own.contacted, *theirs.contacted}))
-    return Decisions(issued, answers, (*pending, *promised), contacted)
+    return Decisions(issued, answers, (*pending, *promised), contacted, max(own.turns, theirs.turns))
 
 
 def _bounded_issued(issued: dict[str, dict[str, int]], rules: Rules) -> dict[str, dict[str, int]]:
@@ -372,9 +379,10 @@ def _bounded_issued(issued: dict[str, dict[str, int]], rules: Rules) -> dict[str
     return {name: occasions for name, occasions in issued.items() if name not in forgotten}
 
 
-def _bounded_answers(answers: dict[str, Answer]) -> dict[str, Answer]:
+def _bounded_answers(answers: dict[str, Answer], turns: int) -> tuple[dict[str, Answer], int]:
     excess = len(answers) - MAX_ANSWERS
     if excess <= 0:
-        return answers
+        return answers, turns
     oldest = sorted(answers, key=lambda name: (answers[name].at, name))[:excess]
-    return {name: answer for name, answer in answers.items() if name not in oldest}
+    kept = {name: answer for name, answer in answers.items() if name not in oldest}
+    return kept, max(turns, *(answers[name].turn + 1 for name in oldest))

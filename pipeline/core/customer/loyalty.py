@@ -271,7 +271,7 @@ def _changed(key: str, entry: Entry, after: Loyalty) -> LoyaltyChanged:
 
 def _moved(key: str, after: Loyalty, now: int) -> LoyaltyChanged:
     return LoyaltyChanged(
-        id=effect_id("loyalty", key, "TIER_CHANGED", after.tier, str(now)),
+        id=effect_id("loyalty", key, "TIER_CHANGED", after.tier, str(now), str(after.account.lines)),
         customer=key,
         reason="TIER_CHANGED",
         source=after.tier,

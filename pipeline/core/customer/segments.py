@@ -41,6 +41,8 @@ class Segments(msgspec.Struct, frozen=True, array_like=True):
     """Segments the customer is in, and since when, epoch ms."""
     due: int = 0
     """When days that a segment asks for are full, epoch ms; 0: never."""
+    moves: int = 0
+    """How often the customer entered or left one: of two moves that look the same, which it is."""
 
 
 def step(
@@ -61,8 +63,12 @@ def step(
                 moves.append((segment.name, True))
         elif segment.name in own.since:
             moves.append((segment.name, False))
-    made = [output for name, entered in moves for output in _moved(profile, name, now, rules, entered=entered)]
-    after = Segments(since, min(_moments(profile, now, rules), default=0))
+    made = [
+        output
+        for move, (name, entered) in enumerate(moves, own.moves)
+        for output in _moved(profile, name, move, now, rules, entered=entered)
+    ]
+    after = Segments(since, min(_moments(profile, now, rules), default=0), own.moves + len(moves))
     return (own if after == own else after), made
 
 
@@ -94,11 +100,13 @@ def _may_move(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
     )
 
 
-def _moved(profile: "Profile", name: str, now: int, rules: Rules, *, entered: bool) -> Iterator[Output | Note]:
+def _moved(
+    profile: "Profile", name: str, move: int, now: int, rules: Rules, *, entered: bool
+) -> Iterator[Output | Note]:
     reason = "segment_entered" if entered else "segment_left"
     occasion, facts = f"{reason}-{now}", facts_json({"segment": name})
     yield Decision(
-        id=effect_id("segment", name, profile.key, occasion),
+        id=effect_id("segment", name, profile.key, occasion, str(move)),
         customer=profile.key,
         campaign=f"segment:{name}",
         occasion=occasion,
