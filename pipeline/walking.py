@@ -3,7 +3,7 @@
 What is found is what was stored when its page was read; while events come in, two pages are of two moments.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -16,9 +16,9 @@ KINDS = ("a:", "u:")
 PAGE = 500
 
 
-def customers(reader: Reader) -> Iterator[Profile]:
-    """Every customer: known people, and browsers that belong to nobody. Raises Unavailable."""
-    return (profile for _, profile in places(reader) if profile is not None)
+def customers(reader: Reader, hides: Callable[[str], bool]) -> Iterator[Profile]:
+    """Every customer whose key is not hidden: people, and browsers that belong to nobody. Raises Unavailable."""
+    return (profile for _, profile in places(reader) if profile is not None and not hides(profile.key))
 
 
 def places(reader: Reader, after: str = "") -> Iterator[tuple[str, Profile | None]]:

@@ -18,6 +18,8 @@ from pipeline.core.voucher import VoucherState
 from pipeline.erased import ErasureGuard
 
 THREADS = 4
+LONG_AT_ONCE = 2
+"""Threads of their own for questions that read a lot."""
 FIRST_DELAY_SECONDS = 0.001
 LONGEST_DELAY_SECONDS = 0.02
 
@@ -32,6 +34,7 @@ class Questions:
         self._open_reader = open_reader
         self._guard = guard
         self._pool = ThreadPoolExecutor(THREADS, "api-reader")
+        self._long_pool = ThreadPoolExecutor(LONG_AT_ONCE, "api-long-reader")
         self._own = threading.local()
         self._readers: list[Reader] = []
         self._waiting: dict[int, list[_Waiter]] = {}
@@ -40,9 +43,11 @@ class Questions:
 
     async def ask(self, question: Callable[[Reader], _T]) -> _T:
         """The answer of a reader, asked on a thread. Raises what the reader raises, and Unavailable once closed."""
-        if self._closed:
-            raise Unavailable("the API is ending")
-        return await asyncio.get_running_loop().run_in_executor(self._pool, self._asked, question)
+        return await self._on(self._pool, question)
+
+    async def ask_at_length(self, question: Callable[[Reader], _T]) -> _T:
+        """The same for what reads a lot: a few at a time, so that who asks for little need not wait for it."""
+        return await self._on(self._long_pool, question)
 
     async def state(self, key: str) -> bytes | None:
         """The stored state of a subject, None also for somebody erased. Raises Unavailable."""
@@ -69,8 +74,14 @@ class Questions:
         """Let go of the readers, once what they are asked is answered."""
         self._closed = True
         self._pool.shutdown(wait=True)
+        self._long_pool.shutdown(wait=True)
         for reader in self._readers:
             reader.close()
+
+    async def _on(self, pool: ThreadPoolExecutor, question: Callable[[Reader], _T]) -> _T:
+        if self._closed:
+            raise Unavailable("the API is ending")
+        return await asyncio.get_running_loop().run_in_executor(pool, self._asked, question)
 
     def _state(self, reader: Reader, key: str) -> bytes | None:
         _, stored = reader.subject(key)

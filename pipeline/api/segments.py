@@ -49,18 +49,16 @@ class Segments:
         self._api.access.require(request)
         counted = one_of(request.query_params, "count", ("true", "false"), "false")
         after = request.query_params.get("after", "")
-        return json_answer(
-            200, await self._api.questions.ask(lambda reader: self._listed(reader, after, counted == "true"))
-        )
+        found = await self._api.questions.ask_at_length(lambda it: self._listed(it, after, counted == "true"))
+        return json_answer(200, found)
 
     async def members(self, request: Request) -> Response:
         """`GET /v1/segments/{name}/members`: 200, 400, 401, 403, 404, 503."""
         self._api.access.require(request)
         name, after = request.path_params["name"], request.query_params.get("after", "")
         limit = limit_in(request.query_params, PAGE, LARGEST_PAGE)
-        return json_answer(
-            200, await self._api.questions.ask(lambda reader: self._members(reader, name, after, limit))
-        )
+        found = await self._api.questions.ask_at_length(lambda it: self._members(it, name, after, limit))
+        return json_answer(200, found)
 
     def _listed(self, reader: Reader, after: str, counted: bool) -> Json:
         found = [segment_view(segment) for segment in _in_force(reader)]

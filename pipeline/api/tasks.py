@@ -135,10 +135,10 @@ class Tasks:
         limit, after = limit_in(asked, PAGE, LARGEST_PAGE), asked.get("after", "")
         now = self._api.clock()
         if state == "open":
-            tasks = await self._api.questions.ask(lambda reader: self._list.open(reader, now, kind))
+            tasks = await self._api.questions.ask_at_length(lambda reader: self._list.open(reader, now, kind))
             found = [(_place(task), task_view(task)) for task in tasks]
         else:
-            ended = await self._api.questions.ask(lambda reader: self._list.done(reader, kind))
+            ended = await self._api.questions.ask_at_length(lambda reader: self._list.done(reader, kind))
             found = [(_place(task), task_view(task, done)) for task, done in ended]
         page = [each for each in found if _cursor(each[0]) > after][: limit + 1]
         more = len(page) > limit
@@ -151,7 +151,7 @@ class Tasks:
         self._api.access.require(request)
         said = _read_outcome(await read_body(request))
         task_id = request.path_params["id"]
-        found = await self._api.questions.ask(lambda reader: self._list.find(reader, task_id))
+        found = await self._api.questions.ask_at_length(lambda reader: self._list.find(reader, task_id))
         if found is None:
             raise Refused(404, "unknown_task", "no task of this id is open, or was done lately")
         task, done = found
@@ -171,7 +171,7 @@ class Tasks:
         (position,) = await append(self._api.appender, [record])
         await self._api.questions.wait_for(task.customer, position)
         while True:
-            found = await self._api.questions.ask(lambda reader: self._list.find(reader, task.id))
+            found = await self._api.questions.ask_at_length(lambda reader: self._list.find(reader, task.id))
             if found is None:
                 raise Refused(404, "unknown_task", "the customer was erased meanwhile")
             if found[1] is not None:

@@ -194,7 +194,8 @@ def _reached(settings: Settings, book: rulebook.Rulebook) -> Counter[str]:
     backend = open_backend(settings)
     reader = backend.reader()
     try:
-        for customer in walking.customers(reader):
+        erased = ErasureList(codec_of(settings)).refresh(reader)
+        for customer in walking.customers(reader, erased.hides):
             counted[""] += 1
             counted.update(it.name for it in book.campaigns if could_reach(it, customer, now, in_force))
     finally:

@@ -101,14 +101,18 @@ def status(
 def standing(walks: list[tuple[Walk, ...]]) -> list[dict[str, Any]]:
     """Each edition over all partitions, the latest one last."""
     editions = dict.fromkeys((walk.campaign, walk.edition) for some in walks for walk in some)
-    return [_entry([walk for some in walks for walk in some if _is(walk, *each)], *each) for each in editions]
+    return [
+        _entry([walk for some in walks for walk in some if _is(walk, *each)], *each, partitions=len(walks))
+        for each in editions
+    ]
 
 
-def _entry(walks: list[Walk], campaign: str, edition: str) -> dict[str, Any]:
+def _entry(walks: list[Walk], campaign: str, edition: str, *, partitions: int) -> dict[str, Any]:
+    """`partitions`: all there are, of which some may not have come to the order yet."""
     answers: Counter[str] = Counter()
     for walk in walks:
         answers.update(walk.answers)
-    has_ended = all(walk.ended_at for walk in walks)
+    has_ended = len(walks) == partitions and all(walk.ended_at for walk in walks)
     state = "stopped" if any(walk.stopped for walk in walks) else "ended" if has_ended else "under way"
     return {
         "campaign": campaign,
@@ -116,17 +120,17 @@ def _entry(walks: list[Walk], campaign: str, edition: str) -> dict[str, Any]:
         "state": state,
         "met": sum(walk.met for walk in walks),
         "answers": dict(sorted(answers.items())),
-        "partitions": len(walks),
+        "partitions": partitions,
         "partitions_ended": sum(walk.ended_at > 0 for walk in walks),
     }
 
 
 def _in_words(entry: dict[str, Any]) -> str:
     answers = ", ".join(f"{count:,} {answer.lower()}" for answer, count in entry["answers"].items())
-    return (
-        f"{entry['campaign']}  {entry['edition']}  {entry['state']}  {entry['met']:,} people met: "
-        f"{answers or 'it was for nobody'}"
-    )
+    if not answers and entry["state"] != "under way":
+        answers = "it was for nobody"
+    so_far = f"{entry['campaign']}  {entry['edition']}  {entry['state']}  {entry['met']:,} people met"
+    return f"{so_far}: {answers}" if answers else so_far
 
 
 def _is(walk: Walk, campaign: str, edition: str) -> bool:

@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline.app import App, open_backend
+from pipeline.app import App, codec_of, open_backend
 from pipeline.core import subjects
 from pipeline.core.customer.profile import Profile
+from pipeline.erased import ErasureList
 from pipeline.logs import formatter
 from pipeline.plain import one_line
 from pipeline.settings import Settings, SettingsError, load
@@ -53,12 +54,15 @@ def set_up_logging(settings: Settings) -> None:
 
 
 def customer_of(settings: Settings, asked: str) -> Profile:
-    """The customer of this id (`ada`, `u:ada`, or `a:…` of a browser) as the store has them. Raises SettingsError."""
+    """The customer of this id (`ada`, `u:ada`, or `a:…` of a browser) as the store has them; nobody who was erased.
+    Raises SettingsError."""
     key = asked if asked[:2] in ("u:", "a:") else f"u:{asked}"
     backend = open_backend(settings)
     reader = backend.reader()
     try:
         _, stored = reader.subject(key)
+        if stored and ErasureList(codec_of(settings)).refresh(reader).hides(key):
+            stored = None
     finally:
         reader.close()
         backend.close()

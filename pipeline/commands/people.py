@@ -165,7 +165,7 @@ def _missing_on_log(app: App, number: int, missing: dict[str, Erasure]) -> list[
 def _found(reader: Reader, customer_id: str, app: App) -> Person:
     key = subject_key(customer_id)
     person = find_person(reader, key)
-    if person is None:
+    if person is None or ErasureList(app.codec).refresh(reader).hides(key):
         raise SettingsError(f"no customer {key} is known here (store: {app.settings.store or app.settings.data})")
     return person
 

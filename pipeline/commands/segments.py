@@ -13,12 +13,13 @@ import msgspec
 import typer
 
 from pipeline import walking
-from pipeline.app import active_rules, open_backend
+from pipeline.app import active_rules, codec_of, open_backend
 from pipeline.backends.contract import Reader
 from pipeline.campaign_words import segment_in_words
 from pipeline.commands.looking import when
 from pipeline.commands.opening import Config, Data, console, settings_of, write_line
 from pipeline.core.rules import Segment
+from pipeline.erased import ErasureList
 from pipeline.plain import one_line
 from pipeline.settings import SettingsError
 
@@ -32,10 +33,10 @@ def list_segments(
     data: Data = None,
 ) -> None:
     """Say each segment in force in words, with how many are in it: every customer is looked at once."""
-    with _reading(config, data) as reader:
+    with _reading(config, data) as (reader, erased):
         found = _in_force(reader)
         until, sizes = walking.decided_until(reader), Counter[str]()
-        for profile in walking.customers(reader) if found else ():
+        for profile in walking.customers(reader, erased.hides) if found else ():
             sizes.update(profile.segments.since.keys())
     for segment in found:
         words, size = segment_in_words(segment), sizes[segment.name]
@@ -60,7 +61,7 @@ def members(
     \b
     For a spreadsheet:  rapport segments members friends --csv > friends.csv
     """
-    with _reading(config, data) as reader:
+    with _reading(config, data) as (reader, erased):
         names = [one.name for one in _in_force(reader)]
         if segment not in names:
             valid = ", ".join(names) or "none (rapport campaigns publish)"
@@ -69,7 +70,7 @@ def members(
         table = csv.writer(sys.stdout)
         if as_csv:
             table.writerow(("customer", "since"))
-        for profile in walking.customers(reader):
+        for profile in walking.customers(reader, erased.hides):
             since = profile.segments.since.get(segment)
             if since is None:
                 continue
@@ -82,11 +83,12 @@ def members(
 
 
 @contextmanager
-def _reading(config: Config, data: Data) -> Iterator[Reader]:
-    backend = open_backend(settings_of(config, data))
+def _reading(config: Config, data: Data) -> Iterator[tuple[Reader, ErasureList]]:
+    settings = settings_of(config, data)
+    backend = open_backend(settings)
     reader = backend.reader()
     try:
-        yield reader
+        yield reader, ErasureList(codec_of(settings)).refresh(reader)
     finally:
         reader.close()
         backend.close()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TextIO
 import msgspec
 import typer
 
-from pipeline.api.tasks import TaskList, TaskOutcome, completed, task_view
+from pipeline.api.tasks import KINDS, TaskList, TaskOutcome, completed, task_view
 from pipeline.api.words import facts_in_words
 from pipeline.app import source, wall_ms
 from pipeline.backends.contract import Reader
@@ -31,7 +31,8 @@ COLUMNS = (
     "email", "instructions", "reason", "file", "campaign", "decided", "not_after",
 )  # fmt: skip
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-_PHONE = re.compile(r"\+[0-9][0-9 ()./-]{3,30}")
+_PHONE = re.compile(r"\+[0-9][0-9 ().]{3,30}")
+"""Whose digits and gaps hold nothing to calculate with: `+49-30-1234` would be shown as a difference."""
 
 
 @tasks_app.command("list")
@@ -42,6 +43,7 @@ def list_tasks(
     data: Data = None,
 ) -> None:
     """List the tasks that are open, the oldest first."""
+    _check(kind)
     with opened(settings_of(config, data)) as app:
         reader = app.backend.reader()
         try:
@@ -69,6 +71,7 @@ def export(
     For the printer:      rapport tasks export --kind mailshot --out mailshot.csv
     For the call centre:  rapport tasks export --kind phone --out calls.csv
     """
+    _check(kind)
     with opened(settings_of(config, data)) as app:
         reader = app.backend.reader()
         try:
@@ -149,6 +152,11 @@ def plain_cell(text: str) -> str:
     """The text, as a spreadsheet shows and does not calculate it (OWASP: CSV injection)."""
     is_formula = text.startswith(_STARTS_A_FORMULA) and not _PHONE.fullmatch(text)
     return f"'{text}" if is_formula else text
+
+
+def _check(kind: str) -> None:
+    if kind and kind not in KINDS:
+        raise SettingsError(f"there is no kind of task {kind}; there are {', '.join(KINDS)}")
 
 
 def _traits(reader: Reader, task: Task) -> Mapping[str, str]:

@@ -9,9 +9,10 @@ from cli.home import Home
 from pipeline.app import publish_campaigns, wall_ms
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
-from pipeline.commands.newsletters import newsletter_app
+from pipeline.commands.newsletters import newsletter_app, standing
 from pipeline.commands.opening import opened
 from pipeline.core.events import SERVER, ConsentChange, Customer
+from pipeline.core.newsletter import Walk
 from pipeline.settings import Settings, SettingsError
 
 WEEKLY = """\
@@ -89,9 +90,16 @@ def test_an_edition_that_is_stopped_before_its_time_is_sent_to_nobody(shop: Shop
     shop.says("send", "weekly", "w1", "--at", "2099-01-01T09:00+01:00")
     shop.work()
     assert (shop.standing()["w1"]["state"], shop.standing()["w1"]["met"]) == ("under way", 0)
+    assert shop.says("status") == "weekly  w1  under way  0 people met\n"
     assert shop.says("stop", "weekly", "w1") == ""
     shop.work()
     assert shop.says("status") == "weekly  w1  stopped  0 people met: it was for nobody\n"
+
+
+def test_an_edition_has_ended_once_every_partition_has_walked_it() -> None:
+    ended = (Walk("weekly", "w1", 0, met=2, answers={"TAKEN": 2}, ended_at=1),)
+    assert [each["state"] for each in standing([ended, ()])] == ["under way"]
+    assert [each["state"] for each in standing([ended, ended])] == ["ended"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ import shutil
 import pytest
 
 from cli.home import Home
+from pipeline.backends.contract import NewRecord
+from pipeline.codec import Codec
+from pipeline.commands.opening import opened
+from pipeline.core.effects import Erasure
+from pipeline.core.erasure import tombstone_of
+from pipeline.settings import Settings
 
+BUYERS = 'name = "buyers"\n[[all]]\nfield = "purchases.orders"\nop = "at_least"\nvalue = 1\n'
 EMAIL = "ada@x.org"
 HISTORY = [
     {"type": "page", "anonymousId": "phone", "messageId": "m1"},
@@ -37,6 +44,29 @@ def home(home: Home) -> Home:
     (home.path / "history.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert home.run("replay", "history.jsonl", "--format", "segment").code == 0
     return home
+
+
+def test_who_is_on_the_list_of_the_erased_is_shown_to_nobody_while_the_store_is_behind(home: Home) -> None:
+    (home.path / "segments").mkdir()
+    (home.path / "segments" / "buyers.toml").write_text(BUYERS)
+    assert home.run("campaigns", "publish").code == 0
+    with opened(Settings(data=str(home.path / "rapport-data"))) as app:
+        reader = app.backend.reader()
+        entry = Erasure(
+            id="i", request_id="r", outcome="ERASED", tombstone=tombstone_of(b"salt", "u:ada"), salt=b"salt",
+            events_partition=reader.partition_of("u:ada"), at=2**53,
+        )  # fmt: skip
+        reader.close()
+        worker = app.worker(ticks=False)
+        worker.run_until_idle()
+        worker.close()
+        app.appender("test").append([NewRecord("erasures", b"", Codec().encode(entry))])
+    for words in ("profile ada", "why ada", "loyalty ada", "export ada"):
+        assert "no customer u:ada is known here" in home.run(*words.split()).err, words
+    assert home.run("profile", "ben").code == 0
+    assert home.run("segments", "list").out == "buyers: 1 (if purchases.orders at least 1)\n"
+    [member] = home.run("segments", "members", "buyers").out.splitlines()
+    assert member.endswith("  u:ben")
 
 
 def test_export_then_erase(home: Home) -> None:

@@ -32,6 +32,10 @@ instructions = "Ask how it went."
         ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
         ("\t=1", "'\t=1"),
         ("+31 20 123 4567", "+31 20 123 4567"),
+        ("+31201234567", "+31201234567"),
+        ("+49 (30) 1234", "+49 (30) 1234"),
+        ("+49-30-1234", "'+49-30-1234"),
+        ("+49 30/1234", "'+49 30/1234"),
         ("Ann", "Ann"),
         ("", ""),
     ],
@@ -84,3 +88,7 @@ def test_a_task_is_exported_and_reported(tmp_path: Path) -> None:
         assert home.run("tasks", "done", task["id"], "reached", "--note", "Fine.").code == 0
         assert until(lambda: not tasks())
         assert "no task" in home.run("tasks", "done", task["id"], "reached").err
+        for words in ("list", "export"):
+            wrong = home.run("tasks", words, "--kind", "letter")
+            assert (wrong.code, wrong.out) == (1, "")
+            assert "there is no kind of task letter; there are mailshot, phone, visit" in wrong.err
