@@ -91,7 +91,8 @@ def _news(before: ProductState, after: ProductState, event: ProductChanged, rule
     if after.stock == 0:
         return
     topic = after.key
-    if 0 <= after.price_cents < before.price_cents and WhenPriceDropped in rules.by_kind:
+    is_comparable = before.currency in ("", after.currency)
+    if is_comparable and 0 <= after.price_cents < before.price_cents and WhenPriceDropped in rules.by_kind:
         yield from _told(topic, "PRICE_DROPPED", before, after)
     if before.stock == 0 and WhenBackInStock in rules.by_kind:
         yield from _told(topic, "BACK_IN_STOCK", before, after)

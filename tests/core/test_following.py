@@ -87,6 +87,9 @@ def test_who_has_shown_an_interest_hears_of_it_once(events: list[Stimulus], hear
         ([{"price_cents": 900}], 1),
         ([{"price_cents": 900, "stock": 0}], 0),
         ([{"price_cents": 1200}], 0),
+        ([{"price_cents": 900, "currency": "EUR"}], 1),
+        ([{"currency": "EUR"}, {"price_cents": 900, "currency": "USD"}], 0),
+        ([{"currency": "EUR"}, {"currency": "USD"}, {"price_cents": 900}], 1),
         ([{"stock": 0}, {"stock": 3}], 1),
         ([{"stock": 0}, {}], 0),
         ([{"stock": 9}], 0),
@@ -159,8 +162,28 @@ def test_a_browser_s_interest_is_its_person_s() -> None:
     assert "p:p" in log.states["u:ann"].following.topics
     log.accept("p:p", changed(price_cents=500))
     assert mails(log) == ["u:ann cheaper"]
-    assert list(log.states[shard_of("p:p", "u:ann")].customers) == ["u:ann"]
-    assert shard_of("p:p", "a:b") not in log.states or "a:b" not in log.states[shard_of("p:p", "a:b")].customers
+
+
+@pytest.mark.parametrize("by", [ALL, rules()], ids=["in force", "not any more"])
+def test_a_browser_that_was_handed_over_follows_nothing_itself(by: Rules) -> None:
+    log = shop("u:ann")
+    log.accept("a:b", does("Product Added to Wishlist", anonymous_id="b"))
+    log.rules = by
+    log.accept("u:ann", does("Page", anonymous_id="b"))
+    assert {name for state in followers_of(log) for name in state.customers} == ({"u:ann"} if by is ALL else set())
+
+
+def test_of_who_is_erased_no_browser_follows_either() -> None:
+    log = shop("u:ann")
+    log.accept("a:b", does("Product Added to Wishlist", anonymous_id="b"))
+    log.accept("u:ann", does("Page", anonymous_id="b"))
+    log.accept("u:ann", does("Product Removed from Wishlist", anonymous_id="b"))
+    log.accept("u:ann", ErasureRequested(request_id="r", salt=b"s" * 16, source="x", received_at=T0))
+    assert followers_of(log) == []
+
+
+def followers_of(log: LittleLog) -> list[FollowersState]:
+    return [state for state in log.states.values() if isinstance(state, FollowersState)]
 
 
 NEWS = ProductNews(

@@ -50,6 +50,16 @@ def step(
         if event.topic not in own.topics:
             return own, [followers.followed(event.topic, profile.key, now, follows=False)]
         return own, list(_candidates(profile, event, rules))
+    after, told = _heard(profile, event, now, rules)
+    if isinstance(event, HandedOver) and event.history is not None:
+        browser = f"a:{event.message.anonymous_id}"  # its person follows in its place
+        left = event.history.following.topics
+        return after, [*told, *(followers.followed(it, browser, now, follows=False) for it in left)]
+    return after, told
+
+
+def _heard(profile: "Profile", event: Stimulus, now: int, rules: Rules) -> tuple[Following, Sequence[Output | Note]]:
+    own = profile.following
     products, categories = not OF_PRODUCTS.isdisjoint(rules.by_kind), WhenNewProduct in rules.by_kind
     if not (products or categories) or (isinstance(event, Tracked) and not profile.believes(event.trust)):
         return own, _NOTHING
