@@ -215,6 +215,21 @@ def test_days_come_each_in_its_time():
     assert ([one.campaign for one in made], own.due) == (["news"], {"call": ms("2026-12-24T09:00")})
 
 
+@pytest.mark.parametrize(
+    ("corrected", "made", "due"),
+    [
+        (WhenScheduled(on="2026-12-24"), [], ms("2026-12-24T09:00")),
+        (WhenScheduled(on="2026-12-01", at="10:00"), [], ms("2026-12-01T10:00")),
+        (WhenScheduled(on="2026-12-01", at="08:59"), ["2026-12-01"], 0),
+        (WhenScheduled(on="2026-11-01"), [], 0),
+    ],
+)
+def test_a_day_that_was_corrected_while_the_sweep_is_under_way_does_not_come_on_the_old_one(corrected, made, due):
+    armed, _ = stepped(person(), CHANGED, NOON, WhenScheduled(on="2026-12-01"))
+    after, found = stepped(armed, TimerDue(occasions.due(armed)), occasions.due(armed), corrected)
+    assert (found, occasions.due(after)) == (made, due)
+
+
 def test_a_date_that_was_corrected_meanwhile_does_not_come_on_the_old_day():
     armed, _ = stepped(person("", "1990-03-03"), CHANGED, NOON, WhenDate())
     due = occasions.due(armed)

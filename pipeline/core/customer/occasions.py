@@ -169,9 +169,8 @@ def _armed(profile: "Profile", now: int, rules: Rules) -> Iterator[tuple[str, in
     yield from _carts(profile, now, rules)
     if profile.is_browser():
         return
-    where = zone_of(profile, rules.policy)
     for campaign, when in rules.waiting_for(WhenScheduled):
-        moment = zones.moment(date.fromisoformat(when.on), zones.minutes_of(when.at), where)
+        moment = _day_begins(profile, when, rules)
         if moment > now:
             yield campaign.name, moment
     for campaign, date_when in rules.waiting_for(WhenDate):
@@ -213,7 +212,8 @@ def _fired(profile: "Profile", now: int, rules: Rules) -> Iterator[Candidate]:
                 facts["minutes"] = cart.minutes
             yield _candidate(campaign, profile.activity.cart_occasion(), "cart abandoned", facts)
     for campaign, scheduled in rules.waiting_for(WhenScheduled):
-        if 0 < moments.get(campaign.name, 0) <= now:
+        is_due = 0 < moments.get(campaign.name, 0) <= now
+        if is_due and 0 <= now - _day_begins(profile, scheduled, rules) < MOST_APART_MS:
             yield _of_day(campaign, scheduled)
     for campaign, when in rules.waiting_for(WhenDate):
         moment = moments.get(campaign.name, 0)
@@ -227,9 +227,7 @@ def _overtaken(profile: "Profile", now: int, rules: Rules) -> Iterator[Candidate
     east over the hour of their birthday has one all the same."""
     moments = profile.occasions.due
     for campaign, scheduled in rules.waiting_for(WhenScheduled):
-        moment = zones.moment(
-            date.fromisoformat(scheduled.on), zones.minutes_of(scheduled.at), zone_of(profile, rules.policy)
-        )
+        moment = _day_begins(profile, scheduled, rules)
         if moment <= now < moments.get(campaign.name, 0) < moment + MOST_APART_MS:
             yield _of_day(campaign, scheduled)
     for campaign, when in rules.waiting_for(WhenDate):
@@ -237,6 +235,11 @@ def _overtaken(profile: "Profile", now: int, rules: Rules) -> Iterator[Candidate
         found = _next(profile, when, before - MOST_APART_MS, rules) if before > now else None
         if found and found[0] <= now:
             yield _of_date(campaign, when, found[1])
+
+
+def _day_begins(profile: "Profile", when: WhenScheduled, rules: Rules) -> int:
+    """The moment of the day that was set, where the person lives, by the rules in force now."""
+    return zones.moment(date.fromisoformat(when.on), zones.minutes_of(when.at), zone_of(profile, rules.policy))
 
 
 def _of_day(campaign: Campaign, when: WhenScheduled) -> Candidate:
