@@ -43,8 +43,9 @@ def check(campaigns: Sequence[Campaign], scheme: Scheme | None) -> None:
     tiers = [tier.name for tier in scheme.tiers] if scheme else []
     problems = []
     for campaign in campaigns:
-        when = campaign.when
-        if scheme is None and (isinstance(campaign.do, DoPoints) or isinstance(when, WhenPointsReached)):
+        when, done = campaign.when, (campaign.do, *(step.do for step in campaign.steps))
+        gives = any(isinstance(do, DoPoints) for do in done)
+        if scheme is None and (gives or isinstance(when, WhenPointsReached)):
             problems.append(f"{campaign.name}.toml: there are no points without a loyalty scheme: write {LOYALTY}")
         if isinstance(when, WhenReferred | WhenWasReferred) and not (scheme and scheme.referral):
             problems.append(f"{campaign.name}.toml: there are no invitations: write [referral] into {LOYALTY}")

@@ -9,7 +9,7 @@ from pipeline import loyalty, rulebook
 from pipeline.campaigns import CampaignError
 from pipeline.core.do import DoMessage, DoPoints
 from pipeline.core.partition import ActiveRules, activate, rules_of
-from pipeline.core.rules import Campaign
+from pipeline.core.rules import Campaign, Step
 from pipeline.core.scheme import Scheme
 from pipeline.core.when import WhenPointsReached, WhenSignedUp, WhenTierReached
 
@@ -62,6 +62,15 @@ def test_what_is_wrong_is_said_with_its_file(text, says):
     ("campaign", "says"),
     [
         (Campaign(name="a", when=WhenSignedUp(), do=DoPoints(points=1)), "a.toml: there are no points without"),
+        (
+            Campaign(
+                name="a",
+                when=WhenSignedUp(),
+                do=DoMessage(template="t"),
+                steps=(Step(name="s", wait_days=1, do=DoPoints(points=1)),),
+            ),
+            "a.toml: there are no points without",
+        ),
         (Campaign(name="a", when=WhenPointsReached(points=1), do=DoMessage(template="t")), "a.toml: there are no"),
         (
             Campaign(name="a", when=WhenTierReached(tier="t"), do=DoMessage(template="t")),

@@ -187,6 +187,8 @@ def test_nothing_holds_of_what_is_not_known(op):
             "`contains` does not go with `purchases.orders`, a number; valid are: is,",
         ),
         ("purchases.orders", "is", "2", 'the value of `purchases.orders is` is "2"; it must be a number'),
+        ("purchases.orders", "is", float("nan"), "the value of `purchases.orders is` is nan; it must be a number"),
+        ("purchases.orders", "above", 10**18, "the value of `purchases.orders above` is 1000"),
         ("purchases.orders", "is", True, "the value of `purchases.orders is` is true; it must be a number"),
         ("identity.known", "is", 1, "the value of `identity.known is` is 1; it must be true or false"),
         ("identity.known", "is", "yes", 'the value of `identity.known is` is "yes"; it must be true or false'),

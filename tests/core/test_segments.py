@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from core.making import NEWS, but
 from core.occurrences import DAY, at, chat, click, order, says
-from pipeline.core import customer
+from pipeline.core import customer, subjects
 from pipeline.core.condition import Condition
 from pipeline.core.customer import segments
 from pipeline.core.customer.notes import Candidate
@@ -93,6 +93,14 @@ def test_days_that_are_full_move_a_customer_without_anything_happening():
     assert segments.due(profile) == at(30 * DAY)
     odd = Segment(name="odd", all_of=(Condition(field="purchases.days_since_last", op="one_of", value=("1",)),))
     assert after([order(0, "o1")], odd)[1] == []
+
+
+@pytest.mark.parametrize("days", [10**15, -(10**15), 0.5])
+def test_days_that_are_never_full_are_not_waited_for(days):
+    far = Segment(name="far", all_of=(asks("purchases.days_since_last", "at_least", days),))
+    profile, _ = after([order(0, "o1")], far)
+    assert segments.due(profile) == (at(DAY) if days == 0.5 else 0)
+    assert subjects.decode(U, subjects.encode(profile)) == profile
 
 
 def test_a_segment_that_is_gone_is_left_in_silence_and_a_new_one_is_entered():

@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from pipeline.core.bounds import MAX_CENTS
 from pipeline.core.condition import Condition, Operator
 from pipeline.core.customer.notes import Fact
 from pipeline.core.rules import Campaign
@@ -279,10 +280,13 @@ def _fits(value: object, wanted: str) -> bool:
     if wanted == "true or false":
         return isinstance(value, bool)
     if wanted == "a text or a number":
-        return isinstance(value, int | float | str) and not isinstance(value, bool)
-    if wanted == "a number":
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return isinstance(value, str)
+        return isinstance(value, str) or _is_number(value)
+    return _is_number(value) if wanted == "a number" else isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    """One that a reading can come to: TOML also has `nan`, `inf` and numbers of any length."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MAX_CENTS
 
 
 def _shown(value: object) -> str:

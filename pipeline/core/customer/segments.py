@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from pipeline.core.bounds import LATEST_MS
 from pipeline.core.condition import Condition
 from pipeline.core.customer.conditions import holds
 from pipeline.core.customer.notes import Candidate, Note, SegmentMoved, facts_json
@@ -129,7 +130,7 @@ def _moments(profile: "Profile", now: int, rules: Rules) -> Iterator[int]:
         for condition in segment.conditions():
             since = MOMENTS[condition.field](profile) if condition.field in MOMENTS else 0
             if since:
-                yield from (at for at in _turns(condition, since) if at > now)
+                yield from (at for at in _turns(condition, since) if now < at <= LATEST_MS)
 
 
 def _turns(condition: Condition, since: int) -> Iterator[int]:
