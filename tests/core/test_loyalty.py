@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from core.making import DAY, T0, but, click, handed_over, order, rules
 from core.occurrences import says
 from pipeline.core import customer
-from pipeline.core.customer.loyalty import Loyalty
+from pipeline.core.customer.loyalty import MAX_CONVERSIONS, Loyalty
 from pipeline.core.do import DoPoints
 from pipeline.core.effects import LoyaltyChanged, Send, Voucher
 from pipeline.core.events import BROWSER, VERIFIED, Product, RulesChanged, TimerDue, VoucherIssued
@@ -299,6 +299,18 @@ def test_a_conversion_that_is_refused_may_be_asked_for_again(by, reward, outcome
     assert profile.loyalty.conversions["r1"].outcome == outcome and not lines(outputs)
     profile, outputs = lived(paid("o2", 40, T0 + 1), convert("r1", at=T0 + 2), profile=profile)
     assert profile.loyalty.conversions["r1"].outcome == "CONVERTED" and outputs
+
+
+def test_refused_requests_make_room_before_what_was_converted():
+    profile, _ = lived(paid("o1", 60), convert("r1"))
+    requests = [convert(f"n{number}", at=T0 + 1) for number in range(MAX_CONVERSIONS)]
+    profile, _ = lived(*requests, profile=profile)
+    assert len(profile.loyalty.conversions) == MAX_CONVERSIONS
+    assert list(profile.loyalty.conversions)[:2] == ["r1", "n1"]
+    assert lived(convert("r1", at=T0 + 2), profile=profile)[1] == []
+    full = {f"r{number}": profile.loyalty.conversions["r1"] for number in range(MAX_CONVERSIONS)}
+    profile, _ = lived(convert("n", at=T0 + 2), profile=but(profile, loyalty=but(profile.loyalty, conversions=full)))
+    assert list(profile.loyalty.conversions) == [*list(full)[1:], "n"]
 
 
 def test_the_slice_is_nothing_until_there_is_something():

@@ -266,6 +266,12 @@ def test_what_was_put_off_for_a_browser_and_its_contacts_come_along_with_its_his
     assert said(made) == [("TAKEN", "news", "a sign")]
 
 
+def test_two_contacts_at_one_moment_on_two_devices_are_two():
+    browser = but(person(NOON), key="a:b1")
+    profile, _ = decided(person(NOON), NIGHT, by(NEWS), event=handed_over(browser))
+    assert profile.decisions.contacted == (NOON, NOON)
+
+
 ZONES = ("UTC", "Pacific/Pago_Pago", "Pacific/Kiritimati", "Europe/Amsterdam", "America/St_Johns", "Asia/Kathmandu")
 
 

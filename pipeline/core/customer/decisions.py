@@ -368,7 +368,7 @@ def _merged(own: Decisions, theirs: Decisions, visit: str, rules: Rules) -> Deci
         for waits in own.pending
     )
     promised = tuple(waits for waits in theirs.pending if waits.budget_id or waits.since)
-    contacted = tuple(sorted({*own.contacted, *theirs.contacted}))
+    contacted = tuple(sorted((*own.contacted, *theirs.contacted)))
     return Decisions(issued, answers, (*pending, *promised), contacted, max(own.turns, theirs.turns))
 
 

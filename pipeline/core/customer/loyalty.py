@@ -62,7 +62,7 @@ class Loyalty(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tell_at: int = 0
     """When they are to be told what a campaign gave, epoch ms; 0: they know."""
     conversions: dict[str, Conversion] = {}
-    """By request id; the oldest makes room beyond `MAX_CONVERSIONS`."""
+    """By request id; beyond `MAX_CONVERSIONS` the oldest that was refused makes room, else the oldest."""
 
 
 NOBODYS = Loyalty()
@@ -228,8 +228,9 @@ def _converted(
         book.spend(reward.points, f"reward/{reward.name}")
         made.append(Converted(voucher_id, event.request_id, reward))
     kept = {name: it for name, it in own.conversions.items() if name != event.request_id}
-    kept[event.request_id] = answer
-    return replace(own, conversions=dict(list(kept.items())[-MAX_CONVERSIONS:]))
+    if len(kept) >= MAX_CONVERSIONS:
+        del kept[next((name for name, it in kept.items() if it.outcome != "CONVERTED"), next(iter(kept)))]
+    return replace(own, conversions=kept | {event.request_id: answer})
 
 
 def _reached(after: Loyalty, rules: Rules, now: int) -> Iterator[Candidate]:
