@@ -18,6 +18,7 @@ from pipeline.core.when import (
     WhenInterested,
     WhenNewProduct,
     WhenPriceDropped,
+    WhenScheduled,
 )
 
 BY_LOOKING = WhenInterested | WhenPriceDropped | WhenBackInStock | WhenNewProduct
@@ -50,6 +51,8 @@ def meaning(campaign: Campaign) -> Iterator[Problem]:
     for path, day in ((("until",), campaign.until), (("when", "on"), getattr(when, "on", ""))):
         if day and not _is_day(day):
             yield path, f"`{path[-1]}` is {day}, and there is no such day"
+    if isinstance(when, WhenScheduled) and _is_day(when.on) and not 2000 <= date.fromisoformat(when.on).year < 3000:
+        yield ("when", "on"), f"`on` is {when.on}; it must be a day of the years 2000 to 2999"
     yield from _limits(campaign)
     yield from _steps(campaign)
 

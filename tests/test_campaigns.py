@@ -305,6 +305,10 @@ def test_a_message_says_by_which_ways_and_a_task_follows_its_kind(do, says):
         (("[when]", 'until = "soon"\n[when]'), 'line 3: `until` is "soon"; it must be a day such as "2026-12-31"'),
         (('"lapsed"', '"scheduled"\non = "2026-13-01"'), "line 5: `on` is 2026-13-01, and there is no such day"),
         (
+            ('"lapsed"', '"scheduled"\non = "9999-12-31"'),
+            "line 5: `on` is 9999-12-31; it must be a day of the years 2000 to 2999",
+        ),
+        (
             ('"lapsed"', '"interested"'),
             "line 7: a voucher does not go with [when] kind interested: anybody can look at products",
         ),

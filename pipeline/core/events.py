@@ -82,6 +82,7 @@ class Clickstream(Tracked, frozen=True, gc=False):
     price_cents: int = 0
     currency: str = ""
     quantity: int = 0
+    opted_out: bool = False  # the browser asks not to be profiled (Sec-GPC)
 
 
 class Purchase(Tracked, frozen=True, gc=False):

@@ -200,6 +200,7 @@ def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
         referrer=values.get("referrer", ""),
         properties=values.get("properties", ""),
         campaign_name=values.get("campaign", ""),
+        opted_out=values.get("gpc") == "yes",
     )
 
 

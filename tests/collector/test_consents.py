@@ -111,7 +111,10 @@ def test_the_browsers_signal_withdraws_profiling() -> None:
     assert door.track(identify, sec_gpc="1").context == '{"gpc":true}'
     assert door.track({**identify, "context": {"gpc": True}}).consents == (GPC,)
     assert door.track({"event": "Consent Withdrawn", "anonymousId": "a"}, sec_gpc="1").consents[1:] == (GPC,)
-    assert door.track({"event": "Product Viewed", "anonymousId": "a"}, sec_gpc="1").context == '{"gpc":true}'
+    viewed = {"event": "Product Viewed", "anonymousId": "a"}
+    assert door.track(viewed, sec_gpc="1").context == '{"gpc":true}'
+    assert [door.track(viewed, sec_gpc=said).opted_out for said in ("1", "0")] == [True, False]
+    assert door.track({"type": "page", "anonymousId": "a", "context": {"gpc": True}}).opted_out
     assert door.track(identify, sec_gpc="0").consents == ()
     assert door.track(identify, SERVER_KEY, sec_gpc="1").consents == (), "a server's header is not the visitor's"
     assert door.track({**identify, "context": {"gpc": True}}, SERVER_KEY).consents == (GPC,)

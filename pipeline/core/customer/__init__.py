@@ -143,6 +143,10 @@ _ASKED_BY_NAME: dict[str, _Asked] = {
     name: _asked_about(Clickstream, name) for _, hears, _ in FEATURES for name in hears if isinstance(name, str)
 }
 """For the few clicks that some feature hears by their names."""
+_OPTING_OUT: dict[str, _Asked] = {
+    name: _asked_about(Clickstream, name, consent.OPTED_OUT) for name in ("", *_ASKED_BY_NAME)
+}
+"""For a click of a browser that asks not to be profiled; "": one that nobody hears by its name."""
 _decode_history = msgspec.msgpack.Decoder(Profile).decode
 
 
@@ -203,7 +207,10 @@ def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> list[
     said: set[type | str] = set()
     asked = _ASKED[type(event)]
     if type(event) is Clickstream:
-        asked = _ASKED_BY_NAME.get(event.event, asked)
+        if event.opted_out:
+            asked = _OPTING_OUT.get(event.event, _OPTING_OUT[""])
+        else:
+            asked = _ASKED_BY_NAME.get(event.event, asked)
     for name, feature_step, only_for in asked:
         if only_for is not None and (not said or only_for.isdisjoint(said)):
             continue

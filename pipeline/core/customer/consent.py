@@ -34,7 +34,11 @@ CONFIRMATION = "double-opt-in"
 """In the place of a campaign's name: whose message that mail is. Its template is `confirm-email`."""
 CONFIRM_WITHIN_MS = 7 * 86_400_000
 
-HEARS: frozenset[type | str] = frozenset({*WITHDRAWN_BY, CONFIRMED_BY, Customer, HandedOver})
+OPTED_OUT = "Sec-GPC"
+"""What is heard of a click whose browser asks not to be profiled, and the wording that stands for it."""
+_PROFILING = f"{ANY}.profiling"
+
+HEARS: frozenset[type | str] = frozenset({*WITHDRAWN_BY, CONFIRMED_BY, OPTED_OUT, Customer, HandedOver})
 _NOTHING: tuple[()] = ()
 
 
@@ -70,6 +74,8 @@ def step(
     """The slice after `event`."""
     consent = profile.consent
     if isinstance(event, Clickstream):
+        if event.opted_out:
+            consent = _opted_out(consent, now)
         name = WITHDRAWN_BY.get(event.event)
         if name is None:
             return (_confirmed(consent, now) if event.event == CONFIRMED_BY and event.trusted else consent), _NOTHING
@@ -82,6 +88,16 @@ def step(
     if isinstance(event, HandedOver) and event.history is not None:
         return _merged(consent, event.history.consent, now, event.message.trust != BROWSER), _NOTHING
     return consent, _NOTHING
+
+
+def _opted_out(consent: Consent, now: int) -> Consent:
+    """Without profiling: as long as the browser asks for that, it is the last word."""
+    words = consent.permissions
+    last = words.get(_PROFILING)
+    since = [name for name, word in words.items() if last and word.granted and word.at > last.at]
+    if last and not any(name.endswith(".profiling") for name in since):
+        return consent
+    return _with(consent, {_PROFILING: Permission(False, now, OPTED_OUT)})
 
 
 def _changed(consent: Consent, event: Customer, now: int, believed: bool) -> Consent:

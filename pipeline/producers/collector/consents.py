@@ -7,7 +7,8 @@
 - `track` "Segment Consent Preference Updated" with `context.consent.categoryPreferences` of these shapes; categories
   that are no channel (`analytics`) are the site's own. On other events the same field is a stamp that may be older
   than a later word, so only this event says something.
-- `context.gpc` (or the header `Sec-GPC: 1`) on any of these messages: profiling is withdrawn.
+- `context.gpc` (or the header `Sec-GPC: 1`) on any of these messages: profiling is withdrawn. A click says it by its
+  own field, `opted_out`.
 """
 
 from typing import Any

@@ -173,7 +173,7 @@ def _click(said: _Said, track: bool = False, product: bool = False) -> Clickstre
     else:
         common["url"] = text(properties.get("url") or page.get("url"))
         common["referrer"] = text(properties.get("referrer") or page.get("referrer"))
-    return Clickstream(**common)
+    return Clickstream(**common, opted_out=_opts_out(said))
 
 
 def _add_product(common: dict[str, Any], properties: dict[str, Any], product: bool) -> None:
@@ -247,7 +247,11 @@ def _customer(message: Message, said: _Said) -> Customer:
 
 
 def _signalled(said: _Said) -> tuple[ConsentChange, ...]:
-    return (consents.OPTED_OUT_BY_SIGNAL,) if said.context.get("gpc") is True else ()
+    return (consents.OPTED_OUT_BY_SIGNAL,) if _opts_out(said) else ()
+
+
+def _opts_out(said: _Said) -> bool:
+    return said.context.get("gpc") is True
 
 
 _BUILD: dict[str, Callable[[str, _Said, Arrival], Input]] = {
