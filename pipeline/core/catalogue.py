@@ -67,11 +67,12 @@ class TopicFollowed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProductNews(msgspec.Struct, frozen=True, kw_only=True):
-    """From a product to those who follow it, or its category; the followers' subjects pass it on to each of them."""
+    """From a product to those who follow it, or its category; the followers' subjects pass it on to each of them.
+    Also what takes the place of such news that perhaps waits still: sold out, the price rose."""
 
     topic: str
     product_id: str
-    kind: Literal["PRICE_DROPPED", "BACK_IN_STOCK", "NEW"]
+    kind: Literal["PRICE_DROPPED", "BACK_IN_STOCK", "NEW", "SOLD_OUT", "PRICE_ROSE"]
     category: str
     price_cents: int
     was_cents: int

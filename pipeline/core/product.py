@@ -28,7 +28,7 @@ RANKED_DIGITS = 3
 """A category hears of so many leading binary digits of a count: of about a quarter more or less, so of a bestseller
 some fifty times in its life and not at each order. What it has heard last follows from the count alone, in whichever
 order the customers' orders came."""
-Kind = Literal["PRICE_DROPPED", "BACK_IN_STOCK", "NEW"]
+Kind = Literal["PRICE_DROPPED", "BACK_IN_STOCK", "NEW", "SOLD_OUT", "PRICE_ROSE"]
 _NOTHING: tuple[()] = ()
 
 
@@ -54,6 +54,8 @@ class ProductState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Pieces, as the shop said last; -1: nobody counts them."""
     url: str = ""
     image_url: str = ""
+    told: dict[str, str] = {}
+    """By which topic each kind of news was told last, as long as it holds."""
 
 
 def step(
@@ -66,7 +68,11 @@ def step(
     require(now >= state.now, "time never goes back: now is the later of the record's and the product's")
     if isinstance(event, ProductChanged):
         after, ranks = _ranked(_changed(replace(state, now=now), event), event.category or state.category)
-        return after, [*ranks, *_news(state, after, event, rules)]
+        outputs = list(ranks)
+        for kind, topic in _news(state, after, event, rules):
+            outputs += _tell(kind, topic, state, after)
+            after = replace(after, told=_holding(after.told, kind, topic))
+        return after, outputs
     partners = _with_partners(state.partners, event) if event.others else state.partners
     orders = max(state.orders + event.change, 0) if event.counts else state.orders
     category = state.category if state.is_listed else event.category or state.category
@@ -86,21 +92,34 @@ def _changed(state: ProductState, event: ProductChanged) -> ProductState:
     )
 
 
-def _news(before: ProductState, after: ProductState, event: ProductChanged, rules: Rules) -> Iterator[Send]:
-    """What those who follow it are told, if a campaign is about it: nothing of what is not there."""
+def _news(
+    before: ProductState, after: ProductState, event: ProductChanged, rules: Rules
+) -> Iterator[tuple[Kind, str]]:
+    """What those who follow it are told, and by which topic, if a campaign is about it: nothing of what is not there.
+    And what they were told and does not hold any more."""
     if after.stock == 0:
+        yield from (("SOLD_OUT", topic) for topic in dict.fromkeys(before.told.values()))
         return
-    topic = after.key
     is_comparable = before.currency in ("", after.currency)
+    if "PRICE_DROPPED" in before.told and (not is_comparable or before.price_cents < after.price_cents):
+        yield "PRICE_ROSE", after.key
     if is_comparable and 0 <= after.price_cents < before.price_cents and WhenPriceDropped in rules.by_kind:
-        yield from _told(topic, "PRICE_DROPPED", before, after)
+        yield "PRICE_DROPPED", after.key
     if before.stock == 0 and WhenBackInStock in rules.by_kind:
-        yield from _told(topic, "BACK_IN_STOCK", before, after)
+        yield "BACK_IN_STOCK", after.key
     if event.is_new and not before.is_listed and after.category and WhenNewProduct in rules.by_kind:
-        yield from _told(category_key(after.category), "NEW", before, after)
+        yield "NEW", category_key(after.category)
 
 
-def _told(topic: str, kind: Kind, before: ProductState, after: ProductState) -> Iterator[Send]:
+def _holding(told: dict[str, str], kind: Kind, topic: str) -> dict[str, str]:
+    """What holds of what was told, once this is."""
+    if kind == "SOLD_OUT":
+        return {}
+    others = {each: at for each, at in told.items() if each != "PRICE_DROPPED"}
+    return others if kind == "PRICE_ROSE" else {**told, kind: topic}
+
+
+def _tell(kind: Kind, topic: str, before: ProductState, after: ProductState) -> Iterator[Send]:
     news = ProductNews(
         topic=topic,
         product_id=after.key.removeprefix("p:"),

@@ -9,11 +9,11 @@ from pipeline.core import subjects
 from pipeline.core.catalogue import ProductChanged, ProductNews, TopicFollowed
 from pipeline.core.customer.following import MAX_TOPICS
 from pipeline.core.do import DoMessage
-from pipeline.core.effects import Message, Output, Send
+from pipeline.core.effects import Decision, Message, Output, Send
 from pipeline.core.events import ConsentChange, Customer, ErasureRequested, Product, RulesChanged, Stimulus, TimerDue
 from pipeline.core.followers import MAX_FOLLOWERS, SHARDS, FollowersState, shard_of
 from pipeline.core.requirement import Violated
-from pipeline.core.rules import Campaign, Contact, Policy, Rules
+from pipeline.core.rules import Campaign, Contact, Policy, Rules, Step
 from pipeline.core.when import WhenBackInStock, WhenNewProduct, WhenPriceDropped
 from pipeline.rehearsal.little_log import LittleLog
 
@@ -143,6 +143,95 @@ def test_who_owns_it_or_bought_it_while_the_news_waited_does_not_hear_of_it() ->
     log.pass_to(T0 + 2 * DAY)
     assert log.states["u:ben"].decisions.answers["cheaper"].reason == "bought_meanwhile"
     assert mails(log) == []
+
+
+NIGHT = Policy(quiet_from="00:00", quiet_until="23:59", per_day=0, per_week=0)
+ADDED = does("Product Added to Wishlist")
+DROPS, NEWER = {"price_cents": 500}, {"product_id": "n", "is_new": True, "price_cents": 100, "stock": 1}
+OUT, BACK_IN = {"stock": 0}, {"stock": 3}
+CHEAPER_BY_33 = "price dropped: by 33 %"
+Said = list[Stimulus | dict[str, Any]]
+WHILE_IT_WAITED: list[tuple[list[Stimulus], Said, Said, str, list[str]]] = [
+    ([ADDED], [DROPS], [], "cheaper", ["price dropped: by 50 %"]),
+    ([ADDED], [DROPS], [{"stock": 4}], "cheaper", ["price dropped: by 50 %"]),
+    ([ADDED], [DROPS], [OUT], "", ["sold_out"]),
+    ([ADDED], [DROPS], [{"price_cents": 501}], "", ["price_rose"]),
+    ([ADDED], [DROPS], [{"price_cents": 490}], "cheaper", ["price dropped: by 50 %"]),
+    ([ADDED], [DROPS], [{"price_cents": 400}], "cheaper", ["price_fell_again", "price dropped: by 20 %"]),
+    ([ADDED], [DROPS], [{"currency": "USD"}, {"currency": "EUR"}], "", ["price_rose"]),
+    ([ADDED], [DROPS], [{"price_cents": 999}, {"price_cents": 666}], "cheaper", ["price_rose", CHEAPER_BY_33]),
+    ([ADDED], [DROPS], [OUT, BACK_IN], "back", ["sold_out", "back in stock"]),
+    ([ADDED], [OUT, BACK_IN], [], "back", ["back in stock"]),
+    ([ADDED], [OUT, BACK_IN], [{"price_cents": 1200}], "back", ["back in stock"]),
+    ([ADDED], [OUT, BACK_IN], [OUT], "", ["sold_out"]),
+    ([ADDED], [OUT, BACK_IN], [OUT, BACK_IN], "back", ["sold_out", "back in stock"]),
+    (LOOKS, [NEWER], [{"product_id": "n", "price_cents": 120}], "new", ["new product: of the category tea"]),
+    (LOOKS, [NEWER], [{"product_id": "n", "stock": 0}], "", ["sold_out"]),
+    (LOOKS, [NEWER], [{"product_id": "p", "stock": 0}], "new", ["new product: of the category tea"]),
+    ([ADDED], [DROPS], [does("Product Removed from Wishlist")], "", ["followed_no_more"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("product", ["p", "step:a:b@7"])
+@pytest.mark.parametrize(("interest", "changes", "meanwhile", "hears_of", "answers"), WHILE_IT_WAITED)
+def test_news_that_waited_for_the_morning_is_told_if_it_still_holds(
+    interest: list[Stimulus],
+    changes: Said,
+    meanwhile: Said,
+    hears_of: str,
+    answers: list[str],
+    product: str,
+) -> None:
+    log = shop("u:ann", by=but(ALL, policy=NIGHT))
+    log.accept(f"p:{product}", changed(product_id=product, price_cents=1000, stock=5))
+    for event in interest:
+        log.accept("u:ann", but(event, product_id=product))
+    for number, said in enumerate([*changes, *meanwhile]):
+        log.pass_to(T0 + number)
+        if isinstance(said, dict):
+            name = said.get("product_id", "p").replace("p", product)
+            log.accept(f"p:{name}", changed(**said | {"product_id": name, "received_at": T0 + number}))
+        else:
+            log.accept("u:ann", but(said, product_id=product))
+    log.pass_to(T0 + 2 * DAY)
+    assert mails(log) == [f"u:ann {name}" for name in hears_of.split()]
+    decisions = [it for it in log.effects() if isinstance(it, Decision) and it.outcome != "DEFERRED"]
+    assert [it.reason for it in decisions] == answers
+
+
+def test_what_is_said_of_one_product_leaves_news_of_another_waiting() -> None:
+    log = shop("u:ann", by=but(ALL, policy=NIGHT))
+    for name in ("p", "q"):
+        log.accept(f"p:{name}", changed(product_id=name, price_cents=1000))
+        log.accept("u:ann", but(ADDED, message_id=name, product_id=name))
+        log.accept(f"p:{name}", changed(product_id=name, **DROPS))
+    log.accept("p:p", changed(**OUT))
+    log.accept("p:q", changed(product_id="q", price_cents=400))
+    log.pass_to(T0 + 2 * DAY)
+    assert [it.occasion for it in log.effects() if isinstance(it, Message)] == [f"price:q@{T0}"]
+
+
+@pytest.mark.parametrize("product", ["p", "step:later:p", "step:"])
+def test_what_follows_on_news_ends_when_it_holds_no_more_and_limits_count_news(product: str) -> None:
+    later = Step(name="later", wait_days=2, do=DoMessage(template="again"))
+    bought = Campaign(name="other", when=WhenBackInStock(), steps=(later,), **BY_MAIL)
+    log = shop("u:ann", by=rules(but(CHEAPER, steps=(later,), per_customer=1), bought))
+    for price in (1000, 500):
+        log.accept(f"p:{product}", changed(product_id=product, price_cents=price))
+        log.accept("u:ann", does("Product Added", product=product))
+    assert mails(log) == ["u:ann cheaper"]
+    log.accept("p:elsewhere", changed(product_id="elsewhere", stock=0))
+    assert list(log.states["u:ann"].journeys.open) == ["cheaper"]
+    log.accept(f"p:{product}", changed(product_id=product, stock=0))
+    assert log.states["u:ann"].journeys.open == {}
+    assert log.states["u:ann"].decisions.answers["cheaper"].reason == "occasion_gone"
+    log.pass_to(T0 + 1)
+    for said in ({"stock": 1}, {"price_cents": 100}):
+        log.accept(f"p:{product}", changed(product_id=product, **said))
+    assert mails(log) == ["u:ann cheaper", "u:ann other"]
+    assert log.states["u:ann"].decisions.answers["cheaper"].reason == "customer_limit"
+    log.pass_to(T0 + 3 * DAY)
+    assert mails(log) == ["u:ann cheaper", "u:ann other", "u:ann other"]
 
 
 def test_consent_that_was_withdrawn_is_respected() -> None:

@@ -245,7 +245,7 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pendi
     if sitting.claim_until > sitting.now:
         _wait_for_claim(sitting, candidate, pending)
         return ""
-    if not fresh and not candidate.step and (gone := objections.outdated(sitting, campaign, occasion)):
+    if not fresh and not candidate.step and (gone := objections.outdated(sitting, campaign, candidate)):
         return sitting.refuse(candidate, gone.reason, gone.facts)
     if pending is not None and pending.stands() and sitting.now > pending.since + permitted.longest_wait_ms(campaign):
         waited_days = (sitting.now - pending.since) // DAY_MS
@@ -341,7 +341,7 @@ def _revoke(sitting: _Sitting, note: LapseDisproved | OccasionGone, waiting: lis
     """What was taken is known to be wrong and can still be taken back (`vouchers` does); it stays issued. What waited
     is refused; the rest waits on."""
     facts = facts_json({"why": note.reason})
-    reason = "lapse_disproved" if isinstance(note, LapseDisproved) else "order_cancelled"
+    reason = "lapse_disproved" if isinstance(note, LapseDisproved) else note.code
     still = [it for it in waiting if not it.is_for(note.rule, note.occasion)]
     if len(still) < len(waiting):
         sitting.answer(note.rule, note.occasion, "REFUSED", reason, facts)

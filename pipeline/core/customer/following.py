@@ -12,7 +12,7 @@ import msgspec
 
 from pipeline.core import followers
 from pipeline.core.catalogue import ProductNews
-from pipeline.core.customer.notes import Candidate, Fact, Note, facts_json
+from pipeline.core.customer.notes import Candidate, Fact, Note, OccasionGone, begun_with, facts_json
 from pipeline.core.effects import Output
 from pipeline.core.events import Clickstream, HandedOver, Purchase, RulesChanged, Stimulus, Tracked
 from pipeline.core.identifiers import category_key, product_key
@@ -31,6 +31,13 @@ WANTED = frozenset({"Product Added", "Product Added to Wishlist"})
 UNWANTED = "Product Removed from Wishlist"
 LOOKED_AT = frozenset({"Product Viewed", "Product Clicked"})
 HEARS: frozenset[type | str] = WANTED | LOOKED_AT | {UNWANTED, Purchase, HandedOver, RulesChanged, ProductNews}
+OCCASIONS = {"PRICE_DROPPED": "price", "BACK_IN_STOCK": "stock", "NEW": "new"}
+"""How the occasion of each kind of news begins; the product and the moment follow."""
+GONE = {
+    "SOLD_OUT": ("sold_out", "it is sold out", ("price", "stock", "new")),
+    "PRICE_ROSE": ("price_rose", "its price rose again", ("price",)),
+}
+"""What is news no more: the reason, in words, and how the occasions begin."""
 _NOTHING: tuple[()] = ()
 
 
@@ -49,7 +56,7 @@ def step(
     if isinstance(event, ProductNews):
         if event.topic not in own.topics:
             return own, [followers.followed(event.topic, profile.key, now, follows=False)]
-        return own, list(_candidates(profile, event, rules))
+        return own, [*_gone(profile, event), *_candidates(profile, event, rules)]
     after, told = _heard(profile, event, now, rules)
     if isinstance(event, HandedOver) and event.history is not None:
         browser = f"a:{event.message.anonymous_id}"  # its person follows in its place
@@ -103,9 +110,23 @@ def _changed(
     return Following(topics), told
 
 
-def _candidates(profile: "Profile", news: ProductNews, rules: Rules) -> Iterator[Candidate]:
-    """Of what they own they hear nothing."""
-    if news.product_id in profile.baskets.owned():
+def _gone(profile: "Profile", news: ProductNews) -> list[OccasionGone]:
+    """What they were to hear, or a journey began with, and does not hold any more."""
+    if news.kind not in GONE:
+        return []
+    code, why, kinds = GONE[news.kind]
+    waits = [(it.campaign, begun_with(it.occasion), it.product_id) for it in profile.decisions.pending]
+    begun = [(name, it.occasion, it.product_id) for name, it in profile.journeys.open.items()]
+    return [
+        OccasionGone(campaign, occasion, why, code)
+        for campaign, occasion, product_id in dict.fromkeys((*waits, *begun))
+        if product_id == news.product_id and occasion.partition(":")[0] in kinds
+    ]
+
+
+def _candidates(profile: "Profile", news: ProductNews, rules: Rules) -> Iterator[Candidate | OccasionGone]:
+    """Of what they own they hear nothing, and of a price only the last one."""
+    if news.product_id in profile.baskets.owned() or news.kind not in OCCASIONS:
         return
     facts: dict[str, Fact] = {"product": news.product_id, "price_cents": news.price_cents}
     if news.kind == "PRICE_DROPPED":
@@ -113,6 +134,11 @@ def _candidates(profile: "Profile", news: ProductNews, rules: Rules) -> Iterator
         for campaign, dropped in rules.waiting_for(WhenPriceDropped):
             if percent >= dropped.percent:
                 known = facts | {"was_cents": news.was_cents, "percent": percent}
+                yield from (
+                    OccasionGone(campaign.name, it.occasion, "its price fell again", "price_fell_again")
+                    for it in profile.decisions.pending
+                    if (it.campaign, it.product_id, it.step) == (campaign.name, news.product_id, "")
+                )
                 yield _candidate(campaign, news, f"price dropped: by {percent} %", known)
     elif news.kind == "BACK_IN_STOCK":
         for campaign, _ in rules.waiting_for(WhenBackInStock):
@@ -126,7 +152,7 @@ def _candidates(profile: "Profile", news: ProductNews, rules: Rules) -> Iterator
 def _candidate(campaign: Campaign, news: ProductNews, reason: str, facts: dict[str, Fact]) -> Candidate:
     return Candidate(
         campaign=campaign.name,
-        occasion=f"{news.product_id}@{news.at}",
+        occasion=f"{OCCASIONS[news.kind]}:{news.product_id}@{news.at}",
         reason=reason,
         facts=facts_json(facts),
         category=news.category,

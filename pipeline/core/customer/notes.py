@@ -66,11 +66,14 @@ class LapseDisproved(msgspec.Struct, frozen=True):
 
 
 class OccasionGone(msgspec.Struct, frozen=True):
-    """The order an occasion rested on was cancelled: what it led to is to be revoked if it still can be."""
+    """What an occasion rested on is no more (its order was cancelled, its product is sold out): what it led to is to
+    be revoked if it still can be."""
 
     rule: str
     occasion: str
     reason: str
+    code: str = "order_cancelled"
+    """The reason in a decision."""
 
 
 class Ordered(msgspec.Struct, frozen=True):

@@ -11,10 +11,10 @@ import msgspec
 from pipeline.core import zones
 from pipeline.core.customer import acting, permitted
 from pipeline.core.customer.conditions import unmet
-from pipeline.core.customer.notes import Fact, begun_with, order_occasion
+from pipeline.core.customer.notes import Candidate, Fact, begun_with, order_occasion
 from pipeline.core.do import DoChatPrompt, DoPoints, DoVoucher
 from pipeline.core.events import Stimulus, Tracked
-from pipeline.core.identifiers import stable_percent
+from pipeline.core.identifiers import category_key, product_key, stable_percent
 from pipeline.core.rules import Campaign, Rules
 from pipeline.core.when import (
     WhenAnswered,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 DAY_MS = 86_400_000
 NEWS = WhenPriceDropped | WhenBackInStock | WhenNewProduct
-"""An occasion of these is `PRODUCT@MOMENT`."""
+"""What they are about is the candidate's product."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -52,18 +52,28 @@ class Sitting(Protocol):
     issued: dict[str, dict[str, int]]
 
 
-def outdated(sitting: Sitting, campaign: Campaign, occasion: str) -> Refusal | None:
+def outdated(sitting: Sitting, campaign: Campaign, candidate: Candidate) -> Refusal | None:
     """What came true when it began to wait is so no longer."""
+    occasion = candidate.occasion
     if (campaign.name, occasion) in sitting.rules.stopped:
         return Refusal("newsletter_stopped", {"edition": occasion})
-    if isinstance(campaign.when, NEWS) and occasion.rpartition("@")[0] in sitting.profile.baskets.owned():
-        return Refusal("bought_meanwhile", {"product": occasion.rpartition("@")[0]})
+    if isinstance(campaign.when, NEWS):
+        return _old_news(sitting, candidate, is_new=isinstance(campaign.when, WhenNewProduct))
     last_order_id = sitting.profile.purchases.last_order_id
     if isinstance(campaign.when, WhenLapsed) and occasion != order_occasion(last_order_id):
         return Refusal("no_longer_lapsed", {"last_order": last_order_id})
     if isinstance(campaign.when, WhenCartAbandoned) and occasion != sitting.profile.activity.cart_occasion():
         return Refusal("cart_gone", {"last_order": last_order_id})
     return None
+
+
+def _old_news(sitting: Sitting, candidate: Candidate, *, is_new: bool) -> Refusal | None:
+    """They have it, or follow it no more. (What does not hold of the product any more, it says: `following`.)"""
+    product_id = candidate.product_id
+    if product_id in sitting.profile.baskets.owned():
+        return Refusal("bought_meanwhile", {"product": product_id})
+    topic = category_key(candidate.category) if is_new else product_key(product_id)
+    return None if topic in sitting.profile.following.topics else Refusal("followed_no_more", {"topic": topic})
 
 
 def is_unverified(sitting: Sitting, campaign: Campaign) -> bool:
