@@ -44,6 +44,8 @@ log = logging.getLogger("rapport.worker")
 
 MAX_OWN_TIMERS = 1_000
 """A subject whose timers fire this often before one event does not come to rest: a defect, not a workload."""
+MAX_SAME_TIMER = 100
+"""Nor does one whose timer for one and the same moment fires this often at one record."""
 EVER = 2**53
 _CONTROLS = frozenset(get_args(Control))
 """Asked of every record: a set answers at once, a union member by member."""
@@ -276,7 +278,10 @@ class PartitionRun:
                 return
             if not self._step(key, TimerDue(due), max(due, state.now), cause, outbox):
                 return
-        problem = RuntimeError(f"the timers do not come to rest: more than {MAX_OWN_TIMERS} before one event")
+        self._restless(key, f"more than {MAX_OWN_TIMERS} before one event", cause, outbox)
+
+    def _restless(self, key: str, how_often: str, cause: Cause, outbox: Outbox) -> None:
+        problem = RuntimeError(f"the timers do not come to rest: {how_often}")
         self._could_not_step(key, TimerDue(cause.now), problem, cause.record, outbox)
 
     def _step(self, key: str, stimulus: Stimulus, now: int, cause: Cause, outbox: Outbox) -> bool:
@@ -324,6 +329,7 @@ class PartitionRun:
 
     def _fire_timers(self, cause: Cause, load: Load, outbox: Outbox) -> None:
         until = law.timers_until(self.state)
+        last, times = (0, ""), 0
         for _ in range(law.TIMERS_PER_RECORD):
             after = self.timers.need_page(until)
             if after is not None:
@@ -334,6 +340,10 @@ class PartitionRun:
             if row is None:
                 return
             due, key = row
+            last, times = row, times + 1 if row == last else 1
+            if times > MAX_SAME_TIMER:
+                self._restless(key, f"more than {MAX_SAME_TIMER} for one moment", cause, outbox)
+                continue
             state = self._subjects.get(key)
             if state is None:
                 self._fetch([key], load)

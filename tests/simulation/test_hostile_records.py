@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulation.memory import MemoryLog, MemoryStore
+from simulation.memory import MemoryLog, MemoryStore, MemoryWork
 from simulation.test_simulation import effects, never, worker
 
 from pipeline.backends.contract import NewRecord
@@ -142,6 +142,32 @@ def test_the_history_of_a_browser_always_fits_into_a_record(tmp_path: Path) -> N
 def test_a_dead_letter_fits_into_a_record_whatever_it_sets_aside(tmp_path: Path) -> None:
     letters, _ = decided(tmp_path, [NewRecord("events", b"u:u1", b"?" * 999_000, partition=0)])
     assert len(CODEC.encode(letters[0])) < MAX_RECORD_BYTES
+
+
+class Restless:
+    """A core with a defect: `u:u1` always waits for what is over."""
+
+    step, encode, decode = staticmethod(subjects.step), staticmethod(subjects.encode), staticmethod(subjects.decode)
+
+    def due(self, state: Any) -> int:
+        return NOW if state.key == "u:u1" else subjects.due(state)
+
+
+def test_a_timer_that_never_comes_to_rest_is_set_aside() -> None:
+    log, store = MemoryLog(1), MemoryStore()
+    ticks = [record(Tick(source="x", received_at=NOW + 2_000 * n)) for n in (1, 2)]
+    late = record(click(2, received_at=NOW + 3_000))
+    log.append([record(click(1)), ticks[0], late, ticks[1]])
+    work = MemoryWork(log, store, never, lambda: 1)
+    options = WorkerOptions(code_secret=b"simulation", ticks=False)
+    Worker(work, work, CODEC, options, lambda: 0, Unmeasured(), core=Restless()).run_until_idle()
+    letters = [CODEC.decode(value) for value in effects(log)["dead-letters"]]
+    told = {(it.offset, it.reason.partition(": more")[0]) for it in letters if isinstance(it, DeadLetter)}
+    reason = "a TimerDue that cannot be stepped: RuntimeError: the timers do not come to rest"
+    assert told == {(1, reason), (2, reason)}
+    profile = work.load(0, ["u:u1"]).subjects["u:u1"]
+    assert profile is not None
+    assert subjects.decode("u:u1", profile).activity.events == 2  # type: ignore[union-attr]  # a profile
 
 
 EXTREME = st.sampled_from([0, 1, -1, NOW, NOW + 3_600_001, 2**31, 2**53, 2**62, MOST, -MOST - 1])
