@@ -127,10 +127,9 @@ class _Source:
             variable = f"field_{_identifier(field['name'])}"
             lines.append(f" {variable} = record.{field['name']}")
             kind = _kind(field["type"])
-            if kind == "string":
-                lines.append(f" {variable} = {variable}.encode()")
             if kind in ("string", "bytes"):
-                parts.append(f"LONGS[len({variable})], {variable}")
+                lines += _writing_text(variable, as_text=kind == "string")
+                parts.append(variable)
             elif kind == "long":
                 parts.append(f"LONGS[{variable}]")
             elif kind == "boolean":
@@ -180,6 +179,16 @@ class _Source:
         name = f"constant_{len(self._names)}"
         self._names[name] = value
         return name
+
+
+def _writing_text(variable: str, *, as_text: bool) -> list[str]:
+    """Most texts are empty: they pay for nothing else."""
+    return [
+        f" if {variable} == {'' if as_text else b''!r}: {variable} = b'\\0'",
+        " else:",
+        *([f"  {variable} = {variable}.encode()"] if as_text else []),
+        f"  {variable} = LONGS[len({variable})] + {variable}",
+    ]
 
 
 def _reading_text(variable: str, *, as_text: bool) -> list[str]:

@@ -8,16 +8,20 @@ import re
 from collections.abc import Sequence
 
 HOST = re.compile(rb"[A-Za-z0-9._~-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_PLAIN = re.compile(rb"(?:/[A-Za-z0-9_-]+)+(?:\?[^#]*)?")
+"""Most targets: nothing below can be wrong with them."""
 _DOTS = re.compile(rb"/(?:\.|%2[eE]){1,2}(?:/|$)")
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def problem(method: bytes, target: bytes, version: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
     """Why the request is refused, "" if it is not. Names of headers are in small letters."""
-    return _of_target(method, target) or _of_host(version, headers) or _of_coding(version, headers)
+    return _of_target(method, target) or _of_headers(version, headers)
 
 
 def _of_target(method: bytes, target: bytes) -> str:
+    if _PLAIN.fullmatch(target) and method != b"CONNECT":
+        return ""
     if method == b"CONNECT" or not target.startswith(b"/"):
         return "the request's target is not a path: expected one that begins with /"
     path = target.partition(b"?")[0]
@@ -30,17 +34,15 @@ def _of_target(method: bytes, target: bytes) -> str:
     return ""
 
 
-def _of_host(version: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
-    hosts = [value for name, value in headers if name == b"host"]
-    if len(hosts) > 1 or (not hosts and version == "1.1"):
-        return f"{len(hosts)} Host headers: expected one"
-    if hosts and not HOST.fullmatch(hosts[0]):
-        return "the Host header is no host"
-    return ""
-
-
-def _of_coding(version: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
+def _of_headers(version: str, headers: Sequence[tuple[bytes, bytes]]) -> str:
+    hosts = 0
     for name, value in headers:
-        if name == b"transfer-encoding" and (version != "1.1" or value.strip().lower() != b"chunked"):
+        if name == b"host":
+            hosts += 1
+            if not HOST.fullmatch(value):
+                return "the Host header is no host"
+        elif name == b"transfer-encoding" and (version != "1.1" or value.strip().lower() != b"chunked"):
             return "a transfer encoding other than chunked"
+    if hosts > 1 or (not hosts and version == "1.1"):
+        return f"{hosts} Host headers: expected one"
     return ""

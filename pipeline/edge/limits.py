@@ -51,7 +51,10 @@ class Limit:
         if not self._interval:
             return 0.0
         now = self._clock()
-        until = max(self._until.get(who, now), now) + min(count, self._burst) * self._interval
+        until = self._until.get(who, now)
+        if until < now:
+            until = now
+        until += (count if count < self._burst else self._burst) * self._interval
         wait = until - now - self._tolerance
         # What is within a thousandth of an interval is within the rounding of such sums.
         if wait > self._interval / 1000:

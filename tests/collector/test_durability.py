@@ -93,6 +93,7 @@ def test_many_confirmations_wake_the_loop_once() -> None:
             acknowledgement.append([object()])  # type: ignore[list-item]
             waits.append(loop.create_task(acknowledgement.durable()))
         await asyncio.sleep(0)
+        assert [count for count, _ in log.waiting] == [500, 500], "in one turn of the loop, up to a bound"
         waiting, log.waiting = log.waiting, []
         for _, done in waiting:  # as from a thread that the loop can't interrupt
             done([])
@@ -100,6 +101,29 @@ def test_many_confirmations_wake_the_loop_once() -> None:
 
     asyncio.run(story())
     assert wakes == 1
+
+
+def test_what_one_turn_of_the_loop_brings_is_appended_together_and_in_order() -> None:
+    log = MemoryLog("later")
+
+    async def story() -> None:
+        acknowledgements = Acknowledgements(log, None, 60.0, asyncio.get_running_loop())
+        first, second = Acknowledgement(acknowledgements), Acknowledgement(acknowledgements)
+        first.append(["a", "b"])  # type: ignore[list-item]
+        second.append(["c"])  # type: ignore[list-item]
+        first.append(["d"])  # type: ignore[list-item]
+        assert log.appends == 0
+        await asyncio.sleep(0)
+        assert (log.appends, log.records) == (1, ["a", "b", "c", "d"])
+        log.release()
+        await asyncio.gather(first.durable(), second.durable())
+        log.confirm = "raise"
+        second.append(["e"])  # type: ignore[list-item]
+        with pytest.raises(Unavailable):
+            await second.durable()
+        await first.durable()
+
+    asyncio.run(story())
 
 
 def test_no_confirmation_is_left_lying_between_threads() -> None:
@@ -145,6 +169,7 @@ def test_a_log_that_takes_asking_is_asked_while_somebody_waits() -> None:
         acknowledgement = Acknowledgement(acknowledgements)
         for _ in range(2):
             acknowledgement.append([object()])  # type: ignore[list-item]
+            await asyncio.sleep(0)
         await acknowledgement.durable()
         await asyncio.sleep(0.01)
         assert asked == 3, "nobody waits any more"
@@ -159,6 +184,7 @@ def test_one_of_several_parts_that_fails_is_enough() -> None:
         acknowledgement = Acknowledgement(Acknowledgements(log, None, 60.0, asyncio.get_running_loop()))
         for _ in range(3):
             acknowledgement.append([object()])  # type: ignore[list-item]
+            await asyncio.sleep(0)
         log.waiting[1][1](Unavailable("away"))
         with pytest.raises(Unavailable, match="away"):
             await acknowledgement.durable()
@@ -174,6 +200,8 @@ def test_a_confirmation_after_the_end_of_the_loop_harms_nobody() -> None:
     async def story() -> None:
         acknowledgements = Acknowledgements(log, None, 60.0, asyncio.get_running_loop())
         Acknowledgement(acknowledgements).append([object()])  # type: ignore[list-item]
+        await asyncio.sleep(0)
+        assert log.appends == 1
 
     asyncio.run(story())
     for _, done in log.waiting:
@@ -270,7 +298,7 @@ def test_more_bodies_than_fit_are_told_to_come_again() -> None:
 
     async def story() -> None:
         first = [asyncio.create_task(ask(door.app, "POST", "/v1/track", [CLICK], AUTHORISED)) for _ in range(2)]
-        await until(lambda: door.log.appends == 2)
+        await until(lambda: len(door.log.records) == 2)
         third = await ask(door.app, "POST", "/v1/track", [CLICK], AUTHORISED)
         assert (third.status, third.json["code"], third.headers["retry-after"]) == (503, "busy", "1")
         door.log.release()

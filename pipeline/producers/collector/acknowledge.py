@@ -3,12 +3,14 @@
 The law: who waits is woken only on the loop, and a wake-up that is under way is never asked for again. A callback
 puts its result in the queue first and asks for the wake-up after; the loop forgets the wake-up first and empties
 the queue after: so no result is left lying. While somebody waits the loop asks the log itself, so that nothing has
-to cross from one thread to another; and one timer is enough for everybody's deadline.
+to cross from one thread to another; and one timer is enough for everybody's deadline. What the requests of one turn
+of the loop append goes to the log together, in their order: it is kept, or refused, together.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from pipeline.backends.contract import NewRecord, Position, Unavailable
@@ -18,6 +20,8 @@ _Outcome = list[Position] | Exception
 ASK_SECONDS = 0.001
 LOOK_SECONDS = 0.25
 """Deadlines are looked at so often where there is nobody to ask."""
+GATHERED_RECORDS = 500
+"""So many go to the log without waiting for the end of the loop's turn."""
 
 
 class Keeper(Protocol):
@@ -38,16 +42,28 @@ class Acknowledgements:
         seconds: float,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.keeper = keeper
+        self._keeper = keeper
         self._ask = ask
         self._every_seconds = ASK_SECONDS if ask else LOOK_SECONDS
         self._seconds = seconds
         self._loop = loop
-        self._settled: deque[tuple[Acknowledgement, _Outcome]] = deque()
+        self._gathered: list[NewRecord] = []
+        self._gatherers: list[Acknowledgement] = []
+        """Whose records have been gathered, once for each append."""
+        self._settled: deque[tuple[list[Acknowledgement], _Outcome]] = deque()
         self._awake = False
         self._waiting: dict[asyncio.Future[None], float] = {}
         """Until when; the first has waited longest."""
         self._turning = False
+
+    def append(self, acknowledgement: "Acknowledgement", records: Sequence[NewRecord]) -> None:
+        """Have the log keep these, together with what else comes in this turn of the loop."""
+        if not self._gatherers:
+            self._loop.call_soon(self._hand_over)
+        self._gatherers.append(acknowledgement)
+        self._gathered += records
+        if len(self._gathered) >= GATHERED_RECORDS:
+            self._hand_over()
 
     def wait(self) -> "asyncio.Future[None]":
         """A future that somebody waits for: fails with Unavailable at its deadline."""
@@ -68,9 +84,21 @@ class Acknowledgements:
         else:
             future.set_exception(failure)
 
-    def settle(self, acknowledgement: "Acknowledgement", outcome: _Outcome) -> None:
+    def _hand_over(self) -> None:
+        """On the loop."""
+        if not self._gatherers:
+            return  # they were too many to wait for this
+        records, self._gathered = self._gathered, []
+        gatherers, self._gatherers = self._gatherers, []
+        try:
+            self._keeper.append_soon(records, partial(self._settle, gatherers))
+        except Unavailable as problem:
+            for acknowledgement in gatherers:
+                acknowledgement.settled(problem)
+
+    def _settle(self, gatherers: "list[Acknowledgement]", outcome: _Outcome) -> None:
         """On any thread."""
-        self._settled.append((acknowledgement, outcome))
+        self._settled.append((gatherers, outcome))
         if self._awake:
             return
         self._awake = True
@@ -84,8 +112,9 @@ class Acknowledgements:
         """On the loop."""
         self._awake = False
         while self._settled:
-            acknowledgement, outcome = self._settled.popleft()
-            acknowledgement.settled(outcome)
+            gatherers, outcome = self._settled.popleft()
+            for acknowledgement in gatherers:
+                acknowledgement.settled(outcome)
 
     def _turn(self) -> None:
         """While somebody waits."""
@@ -117,10 +146,7 @@ class Acknowledgement:
     def append(self, records: Sequence[NewRecord]) -> None:
         """Have the log keep these."""
         self._left += 1
-        try:
-            self._of.keeper.append_soon(records, self._settle)
-        except Unavailable as problem:
-            self.settled(problem)
+        self._of.append(self, records)
 
     async def durable(self) -> None:
         """Return when all that was appended is durable. Raises Unavailable."""
@@ -139,7 +165,3 @@ class Acknowledgement:
             self._failure = Unavailable(f"the log did not take the records: {outcome!r}")
         if self._future is not None and (self._failure is not None or not self._left):
             self._of.resolve(self._future, self._failure)
-
-    def _settle(self, outcome: _Outcome) -> None:
-        """On any thread."""
-        self._of.settle(self, outcome)

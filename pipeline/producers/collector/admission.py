@@ -57,7 +57,7 @@ class Admission:
             return
         keys = [record.key for record in records if record.topic == "events"]
         for key, count in Counter(keys).items() if len(keys) > 1 else [(key, 1) for key in keys]:
-            if wait := self._limits.customer.take(key.decode(), round(count / share)):
+            if wait := self._limits.customer.take(key.decode(), count if share == 1 else round(count / share)):
                 raise limited("too many events of one customer", wait)
 
 

@@ -30,7 +30,7 @@ from pipeline.producers.collector.intake import CRAWLER, take
 from pipeline.producers.collector.keys import Access, presented
 from pipeline.producers.collector.measures import Measures
 from pipeline.producers.collector.options import CollectorOptions
-from pipeline.producers.collector.reading import ClientGone, Held, Receive, read_body
+from pipeline.producers.collector.reading import ClientGone, Held, Patience, Receive, read_body
 from pipeline.producers.collector.routes import Route, key_of_settings, route
 from pipeline.producers.collector.translate import Arrival
 
@@ -69,6 +69,7 @@ class Collector:
         self._admission = Admission(options.keys, options.limits)
         self._crawlers = Crawlers() if options.drop_crawlers else None
         self._held = Held(options.held_bytes)
+        self._patience = Patience(options.body_seconds)
         self._ask = ask
         self._acknowledgements: Acknowledgements | None = None
 
@@ -133,7 +134,7 @@ class Collector:
     async def _post(self, scope: Scope, headers: dict[bytes, bytes], found: Route, receive: Receive) -> Answer:
         ignored = found.handler == "ignored"
         so_far = None if ignored else self._admission.before_body(scope, headers)
-        data = await read_body(receive, MAX_BATCH_BYTES, self._options.body_seconds, self._held)
+        data = await read_body(receive, MAX_BATCH_BYTES, self._patience, self._held)
         held = len(data)
         try:
             if ignored:

@@ -1,6 +1,8 @@
 """A parcel of messages to records for the log: translated, encoded, keyed; what is refused becomes a dead letter.
 Pure but for counting."""
 
+from collections import defaultdict
+
 import msgspec
 
 from pipeline.backends.contract import NewRecord
@@ -26,14 +28,15 @@ class Taken(msgspec.Struct):
 
     records: list[NewRecord]
     rejected: list[Rejection]
-    outcomes: dict[tuple[str, str], int]
+    outcomes: defaultdict[tuple[str, str], int]
     """How many by (outcome, reason), for the measures."""
 
 
 def take(messages: list[bytes], first: int, type_: str, arrival: Arrival, codec: Encodes) -> Taken:
     """Records of these messages, `first` being the place of the first one in its batch. `type_` "": each says its
     own."""
-    taken = Taken([], [], {})
+    taken = Taken([], [], defaultdict(int))
+    records, outcomes, encode = taken.records, taken.outcomes, codec.encode
     for index, raw in enumerate(messages, first):
         message = _UNREAD
         try:
@@ -44,16 +47,12 @@ def take(messages: list[bytes], first: int, type_: str, arrival: Arrival, codec:
             continue
         if _is_crawlers(message, record, arrival):
             taken.rejected.append(Rejection(text(message.message_id)[:100], CRAWLER, "a crawler is no customer"))
-            _count(taken, "dropped", CRAWLER)
+            outcomes["dropped", CRAWLER] += 1
             continue
         key = customer_key(record.user_id, record.anonymous_id).encode()
-        taken.records.append(NewRecord(EVENTS, key, codec.encode(record)))
-        _count(taken, "accepted", record.clamped)
+        records.append(NewRecord(EVENTS, key, encode(record)))
+        outcomes["accepted", record.clamped] += 1
     return taken
-
-
-def _count(taken: Taken, outcome: str, reason: str) -> None:
-    taken.outcomes[outcome, reason] = taken.outcomes.get((outcome, reason), 0) + 1
 
 
 def _is_crawlers(message: Message, record: Input, arrival: Arrival) -> bool:
@@ -69,7 +68,7 @@ def _reject(
 ) -> None:
     given = text(message.message_id)
     taken.rejected.append(Rejection(given[:100], problem.code, problem.message))
-    _count(taken, "rejected", problem.code)
+    taken.outcomes["rejected", problem.code] += 1
     key = _readable_key(message)
     letter = DeadLetter(
         id=effect_id("http", given, generated_id(raw, arrival.access, index)),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 from pipeline.producers.collector.answers import CLOSE, Refused, unavailable
 from pipeline.producers.collector.inflate import too_large
@@ -36,36 +36,77 @@ class Held:
         self.size -= size
 
 
-async def read_body(receive: Receive, limit: int, seconds: float, held: Held) -> bytes:
+class Patience:
+    """How long each body is waited for. One timer does for all: most are there before they are asked for."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._until: dict[asyncio.Task[Any], float] = {}
+        """Who reads, the first since longest."""
+        self._looking = False
+
+    def begin(self, reader: "asyncio.Task[Any]") -> None:
+        """It is cancelled if it has not ended in time."""
+        loop = reader.get_loop()
+        self._until[reader] = loop.time() + self.seconds
+        if not self._looking:
+            self._looking = True
+            loop.call_later(self.seconds, self._look, loop)
+
+    def ended(self, reader: "asyncio.Task[Any]") -> bool:
+        """Whether it was cancelled because its time was over, and by nobody else."""
+        return reader not in self._until and reader.uncancel() == 0
+
+    def forget(self, reader: "asyncio.Task[Any]") -> None:
+        """It has read, or never will."""
+        self._until.pop(reader, None)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        while (first := next(iter(self._until), None)) and self._until[first] <= now:
+            del self._until[first]
+            first.cancel()
+        self._looking = first is not None
+        if first is not None:
+            loop.call_later(self._until[first] - now, self._look, loop)
+
+
+async def read_body(receive: Receive, limit: int, patience: Patience, held: Held) -> bytes:
     """The body, at most `limit` bytes; its size is taken from `held`, for the caller to give back. Raises Refused
     or ClientGone, having given back.
 
     A body that does not come in time is 503: the line is slow, the events are not bad."""
+    reader = cast("asyncio.Task[Any]", asyncio.current_task())
     chunks: list[bytes] = []
     taken = size = 0
+    patience.begin(reader)
     try:
-        async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGone
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size <= limit:
-                    held.take(len(chunk))
-                    taken += len(chunk)
-                    chunks.append(chunk)
-                elif size > DRAINED * limit:
-                    break
-                if not message.get("more_body", False):
-                    break
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size <= limit:
+                held.take(len(chunk))
+                taken += len(chunk)
+                chunks.append(chunk)
+            elif size > DRAINED * limit:
+                break
+            if not message.get("more_body", False):
+                break
         if size > limit:
             refused = too_large(limit)
             raise Refused(refused.status, refused.code, refused.message, (CLOSE,))
-    except TimeoutError as problem:
-        held.give_back(taken)
-        raise unavailable("body_timeout", f"the body took longer than {seconds:g} s", CLOSE) from problem
-    except (Refused, ClientGone, asyncio.CancelledError):
+    except (Refused, ClientGone):
         held.give_back(taken)
         raise
+    except asyncio.CancelledError as problem:
+        held.give_back(taken)
+        if patience.ended(reader):
+            said = f"the body took longer than {patience.seconds:g} s"
+            raise unavailable("body_timeout", said, CLOSE) from problem
+        raise
+    finally:
+        patience.forget(reader)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)

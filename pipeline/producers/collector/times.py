@@ -4,7 +4,7 @@
 reason is kept: `future`, `past` (before 1990; older history is welcome) or `unreadable`.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
@@ -15,6 +15,7 @@ EARLIEST_MS = 631_152_000_000
 _SECONDS_BELOW = 100_000_000_000
 """A number below is seconds (until the year 5138), from there on milliseconds (from 1973)."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _MAX_CHARACTERS = 40
 
 
@@ -50,8 +51,7 @@ def _of_text(text: str) -> int | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         return _of_digits(text.strip())
-    since = (at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH
-    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
 
 
 def _of_digits(text: str) -> int | None:
