@@ -7,6 +7,7 @@ programs follow every link): what changes something is a POST. RFC 8058's one cl
 import base64
 import hashlib
 import logging
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -18,17 +19,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from pipeline.api.answers import SAFE, Refused
+from pipeline.api.answers import RETRY_SOON, SAFE, Refused
 from pipeline.api.orders import read_body
 from pipeline.api.personalizing import SiteInForce
 from pipeline.api.questions import Questions, append
 from pipeline.api.said import Scribe
 from pipeline.backends.contract import Appender, NewRecord, Position, Unavailable
 from pipeline.core.customer.consent import CONFIRMED_BY
+from pipeline.core.customer.permitted import MOST_SELDOM_DAYS
 from pipeline.core.customer.preferences import Preferences
 from pipeline.core.customer.profile import Profile
 from pipeline.core.events import VERIFIED, ConsentChange
 from pipeline.core.identifiers import effect_id
+from pipeline.core.site import MAX_INTERESTS
 from pipeline.links import BadLinkError, Kind, Link, Links
 
 log = logging.getLogger("rapport.api")
@@ -36,6 +39,7 @@ log = logging.getLogger("rapport.api")
 PAGES = Path(__file__).parents[1] / "web" / "pages"
 PATHS = ("/u/", "/c/", "/o/", "/l/")
 MARKETING = "marketing"
+MAX_FIELDS = MAX_INTERESTS + 20
 ONE_CLICK = ("List-Unsubscribe", "One-Click")
 """RFC 8058, section 3.1: what the body of a one-click request says."""
 CHANNELS = {
@@ -51,7 +55,10 @@ OFTEN = {
     "30": "At most once a month",
 }
 WHEN = {"": "At any time", "morning": "In the morning", "afternoon": "In the afternoon", "evening": "In the evening"}
+_DAYS = frozenset(map(str, range(MOST_SELDOM_DAYS + 1)))
 _PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")
+
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class CustomerPages:
@@ -73,7 +80,6 @@ class CustomerPages:
             "style": Markup(style),
             "words": WORDS,
             "labels": CHANNELS,
-            "often": OFTEN,
             "times": WHEN,
         }
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -86,13 +92,30 @@ class CustomerPages:
     def routes(self) -> list[Route]:
         """What stands under `PATHS`."""
         return [
-            Route("/u/{token}", self.preferences, methods=["GET"]),
-            Route("/u/{token}", self.choose, methods=["POST"]),
-            Route("/c/{token}", self.ask, methods=["GET"]),
-            Route("/c/{token}", self.confirm, methods=["POST"]),
+            Route("/u/{token}", self._to_people(self.preferences), methods=["GET"]),
+            Route("/u/{token}", self._to_people(self.choose), methods=["POST"]),
+            Route("/c/{token}", self._to_people(self.ask), methods=["GET"]),
+            Route("/c/{token}", self._to_people(self.confirm), methods=["POST"]),
             Route("/o/{token}", self.opened, methods=["GET"]),
-            Route("/l/{token}", self.clicked, methods=["GET"]),
+            Route("/l/{token}", self._to_people(self.clicked), methods=["GET"]),
         ]
+
+    def _to_people(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint, whose refusals are a page for who reads pages, and JSON for programs."""
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except (Refused, Unavailable) as problem:
+                if "text/html" not in request.headers.get("accept", ""):
+                    raise
+                if isinstance(problem, Refused):
+                    return self._page("said.html", problem.status, problem.headers, said=_sentence(problem.message))
+                log.warning("unavailable: %s", problem)
+                more = "Please try again in a moment."
+                return self._page("said.html", 503, RETRY_SOON, said="This cannot be shown now.", more=more)
+
+        return answered
 
     async def preferences(self, request: Request) -> Response:
         """`GET /u/{token}`: what is permitted now, and the buttons to change it. 200, 404, 503."""
@@ -179,12 +202,14 @@ class CustomerPages:
             may_unsubscribe=link.channel in granted and link.channel in WORDS,
             interests=[(it.name, it.label, it.name in own.interests) for it in site.interests],
             own=own,
+            often=OFTEN if str(own.every_days) in OFTEN else _with(own.every_days),
         )
 
-    def _page(self, name: str, **values: object) -> Response:
-        return Response(
-            self._templates.get_template(name).render(values), headers=self._headers, media_type="text/html"
-        )
+    def _page(
+        self, name: str, status: int = 200, headers: Mapping[str, str] | None = None, **values: object
+    ) -> Response:
+        html = self._templates.get_template(name).render(values)
+        return Response(html, status, {**self._headers, **(headers or {})}, "text/html")
 
     def _link(self, request: Request, kind: Kind) -> Link:
         """Raises Refused (404)."""
@@ -219,10 +244,19 @@ def _word(channel: str, purpose: str, *, granted: bool, wording: str) -> Consent
     )
 
 
+def _with(days: int) -> dict[str, str]:
+    """The choices, and what the person wished for elsewhere: whoever saves the page keeps it."""
+    return dict(sorted((OFTEN | {str(days): f"At most once in {days} days"}).items(), key=lambda it: int(it[0])))
+
+
+def _sentence(message: str) -> str:
+    return f"{message[0].upper()}{message[1:]}."
+
+
 def _wishes(form: dict[str, list[str]]) -> dict[str, Any]:
     """The fields of the preference form, as `Preferences Updated` has them. Raises Refused (400)."""
     often, daytime = form.get("every_days", ["0"])[0], form.get("daytime", [""])[0]
-    if often not in OFTEN or daytime not in WHEN:
+    if often not in _DAYS or daytime not in WHEN:
         raise Refused(400, "bad_form", "expected one of the page's own choices of how often, and when")
     return {"interests": tuple(form.get("interest", ())), "every_days": int(often), "daytime": daytime}
 
@@ -230,6 +264,6 @@ def _wishes(form: dict[str, list[str]]) -> dict[str, Any]:
 async def _form(request: Request) -> dict[str, list[str]]:
     """An HTML form's fields. Raises Refused (400, 413)."""
     try:
-        return parse_qs((await read_body(request)).decode(), max_num_fields=50)
+        return parse_qs((await read_body(request)).decode(), max_num_fields=MAX_FIELDS)
     except ValueError as problem:
         raise Refused(400, "bad_form", "the body is no form: expected application/x-www-form-urlencoded") from problem

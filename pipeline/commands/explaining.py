@@ -26,9 +26,8 @@ def why(
     customer = customer_of(settings_of(config, data), id)
     found = decisions_view(customer, campaign)
     if not found and not as_json:
-        write_line(
-            f"{campaign or 'No campaign'} has not considered {customer.key} yet: what it waits for has not happened."
-        )
+        who = f"{campaign} has not" if campaign else "No campaign has"
+        write_line(f"{who} considered {customer.key} yet: what it waits for has not happened.")
     for one in found:
         if as_json:
             write_line(json.dumps(one, ensure_ascii=False))

@@ -6,11 +6,13 @@ import httpx
 import pytest
 
 from api.running import IDENTITY_SECRET, SERVER_KEY, WRITE_KEY, Running, now_ms, wait_until
+from pipeline.api.questions import Questions
+from pipeline.backends.contract import Unavailable
 from pipeline.core import subjects
 from pipeline.core.customer.consent import CONFIRMED_BY
 from pipeline.core.customer.profile import Profile
 from pipeline.core.events import SERVER, Clickstream, ConsentChange, Customer
-from pipeline.core.site import Interest, Site
+from pipeline.core.site import MAX_INTERESTS, Interest, Site
 from pipeline.links import Kind, Link, Links
 
 LINKS = Links(IDENTITY_SECRET)
@@ -115,6 +117,28 @@ def test_the_preference_centre_also_asks_what_how_often_and_when(at_work: Runnin
     assert at_work.get("/v1/customers/ada").json()["preferences"]["every_days"] == 7
 
 
+def test_who_saves_the_page_as_it_was_shown_wants_what_they_wanted(at_work: Running) -> None:
+    many = tuple(Interest(name=f"i{number}", label=f"{number}") for number in range(MAX_INTERESTS))
+    at_work.publish(site=Site(interests=many))
+    now = now_ms()
+    wishes = Clickstream(
+        message_id="w", type="track", event="Preferences Updated", user_id="ada", occurred_at=now, received_at=now,
+        trust=SERVER, trusted=True, properties='{"every_days": 3}',
+    )  # fmt: skip
+    at_work.put("u:ada", wishes)
+    at_work.settle("u:ada")
+    path = f"/u/{sealed('unsubscribe')}"
+    wait_until(lambda: 'value="i49"' in get(at_work, path).text)
+    assert '<option value="3" selected>At most once in 3 days' in get(at_work, path).text
+    ticked = "".join(f"&interest={each.name}" for each in many)
+    answer = post(at_work, path, f"do=choose&channel=email&channel=post&every_days=3&daytime={ticked}")
+    assert "Your choice is saved." in answer.text
+    own = profile(at_work).preferences
+    assert (len(own.interests), own.every_days) == (MAX_INTERESTS, 3)
+    for wrong in ("32", "-1", "three", "9" * 5_000):
+        assert post(at_work, path, f"do=choose&every_days={wrong}").status_code == 400
+
+
 def test_the_second_yes_of_double_opt_in_is_one_click_more(running: Running) -> None:
     for _ in range(2):
         assert "Thank you" in post(running, f"/c/{sealed('confirm', purpose='transactional')}").text
@@ -147,6 +171,23 @@ def test_a_link_that_is_not_whole_opens_nothing(idle: Running, path: str) -> Non
     assert get(idle, path).status_code == 404
     if not path.startswith("/l/"):
         assert post(idle, path, ONE_CLICK).status_code == 404
+
+
+def test_people_read_a_page_also_where_something_is_wrong(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_people_do = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    for path in ("/u/x", "/c/x", "/l/x"):
+        page = httpx.get(running.url + path, headers=as_people_do, timeout=60)
+        assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "This link is not whole" in page.text and "style-src" in page.headers["content-security-policy"]
+
+    def away(*_: object) -> None:
+        raise Unavailable("the store at 10.0.0.1 does not answer")
+
+    monkeypatch.setattr(Questions, "_state", away)
+    page = httpx.get(f"{running.url}/u/{sealed('unsubscribe')}", headers=as_people_do, timeout=60)
+    assert (page.status_code, page.headers["retry-after"]) == (503, "1")
+    assert "Please try again in a moment" in page.text and "10.0.0.1" not in page.text
+    assert get(running, f"/u/{sealed('unsubscribe')}").json()["code"] == "unavailable"
 
 
 @pytest.mark.parametrize("body", ["", "do=everything", "List-Unsubscribe=Two-Click", "&" * 100, "\xff"])

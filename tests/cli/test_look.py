@@ -223,5 +223,9 @@ def test_why_says_what_was_decided_and_on_what(home: Home, url: str) -> None:
     assert "It acted: looked at several products of one category" in found
     [line] = map(json.loads, home.run(*words, "--json").out.splitlines())
     assert (line["outcome"], line["facts"]["category"]) == ("TAKEN", "tea")
-    assert "has not considered" in home.run("why", "a:asks", "no-such-campaign").out
+    asked_in_vain = home.run("why", "a:asks", "no-such-campaign").out
+    assert asked_in_vain.startswith("no-such-campaign has not considered a:asks yet")
+    track(home, url, "why-nothing", anonymousId="glances")
+    nothing = until(lambda: home.run("why", "a:glances").out)
+    assert nothing.startswith("No campaign has considered a:glances yet")
     assert "no customer u:nobody" in home.run("why", "nobody").err
