@@ -26,7 +26,7 @@
       write: 'Write me e-mails with news and offers',
       preferencesTitle: 'What would you like to hear?', interests: 'I am interested in', channels: 'News and offers by',
       often: 'How often', often0: 'Whenever there is something', often1: 'At most once a day',
-      often7: 'At most once a week', often30: 'At most once a month',
+      often7: 'At most once a week', often30: 'At most once a month', oftenOther: 'At most once in {days} days',
       daytime: 'When', anytime: 'At any time', morning: 'In the morning', afternoon: 'In the afternoon',
       evening: 'In the evening',
       email: 'E-mail', push: 'Browser notifications', sms: 'Text messages', phone: 'Calls', post: 'Post',
@@ -180,6 +180,8 @@
 
     // ---- what they want to hear
 
+    const OFTEN = [0, 1, 7, 30];
+    const often = (days) => texts['often' + days] || texts.oftenOther.replace('{days}', days);
     const CHANNELS = ['email', 'push', 'sms', 'phone', 'post'];
     function showPreferences(now) {
       const granted = (name) => now.permissions[name] === 'granted' || now.permissions[name] === 'unconfirmed';
@@ -201,8 +203,9 @@
         now.interests.length && group(texts.interests,
           ...now.interests.map((it) => tick('checkbox', 'interest', it.name, it.label, it.ticked))),
         group(texts.channels, ...CHANNELS.map((name) => tick('checkbox', 'channel', name, texts[name], granted(name)))),
+        // What was wished for elsewhere is among them: whoever saves the form keeps it.
         ...choice('every_days', texts.often,
-          [[0, texts.often0], [1, texts.often1], [7, texts.often7], [30, texts.often30]], now.every_days),
+          [...new Set([...OFTEN, now.every_days])].map((days) => [days, often(days)]), now.every_days),
         ...choice('daytime', texts.daytime, [['', texts.anytime], ...['morning', 'afternoon', 'evening'].map(
           (name) => [name, texts[name]],
         )], now.daytime),

@@ -713,6 +713,10 @@
       }));
       const more = element('script', { src: host + '/rapport-forms.js' });
       more.nonce = script.nonce;
+      more.onerror = () => {
+        forms = null; // the next call tries again
+        warn('the forms did not load');
+      };
       document.head.append(more);
     });
     return forms.then((open) => open(...asked));

@@ -124,6 +124,26 @@ def test_what_the_visitor_allows_is_asked_before_anything_is_sent(site: StandIn,
     expect(page.locator("[data-rapport-slot]")).to_contain_text("Three orders.")
 
 
+def test_a_wish_that_the_form_does_not_offer_is_kept(site: StandIn, open_library: Open) -> None:
+    site.preferences = CHOSEN | {"every_days": 3}
+    page = open_library()
+    page.evaluate("rapport.form('preferences')")
+    dialog = page.get_by_role("dialog", name="What would you like to hear?")
+    expect(dialog.get_by_label("How often").locator(":checked")).to_have_text("At most once in 3 days")
+    dialog.get_by_role("button", name="Save my choice").click()
+    assert properties(site, "Preferences Updated")["every_days"] == 3
+
+
+def test_forms_that_did_not_load_are_loaded_when_they_are_asked_for_again(open_library: Open) -> None:
+    page = open_library()
+    page.route("**/rapport-forms.js", lambda route: route.abort())
+    with page.expect_console_message(lambda said: "the forms did not load" in said.text):
+        page.evaluate("rapport.form('consent') && 0")
+    page.unroute("**/rapport-forms.js")
+    page.evaluate("rapport.form('consent') && 0")
+    expect(page.get_by_role("dialog", name="What may we do?")).to_be_visible()
+
+
 def test_preferences_start_from_what_was_chosen_and_are_told_as_events(site: StandIn, open_library: Open) -> None:
     site.preferences = CHOSEN
     page = open_library()
