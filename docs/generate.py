@@ -259,6 +259,7 @@ def metrics_page() -> str:
         ("collect", spooling.SpoolMeasures),
         ("work", observe.WorkerMeasures),
         ("serve", observe.ApiMeasures),
+        ("serve", observe.chat_webhooks),
         ("deliver", observe.DeliverMeasures),
         ("relay", observe.RelayMeasures),
         ("collect", vitals.HeartMeasures),

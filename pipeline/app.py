@@ -36,7 +36,6 @@ from pipeline.processors.committing import Committing, InThread, InTurn
 from pipeline.processors.worker import Worker, WorkerOptions
 from pipeline.registry import registered_ids, registered_inputs, schema_of
 from pipeline.settings import DEMO_SECRET, Settings
-from pipeline.sinks.pacing import HOUR_MS, Schedule
 
 if TYPE_CHECKING:
     from pipeline.api.application import Api
@@ -204,7 +203,7 @@ class App:
         shows what people do with what reached them."""
         from pipeline.api.application import Api
         from pipeline.api.options import ApiOptions
-        from pipeline.serving import desk_of
+        from pipeline.serving import chatwoot_of, desk_of
 
         settings = self.settings
         options = ApiOptions(
@@ -216,6 +215,7 @@ class App:
             source=source("serve"),
             allowed_origins=settings.allowed_origins,
             desk=desk_of(settings),
+            chatwoot=chatwoot_of(settings, self.registry),
             shop=shop,
             follows_events=follows_events,
         )
@@ -243,12 +243,13 @@ class App:
             repeats=served.repeats,
             deliverer=f"{source('deliver')}-{os.getpid()}-{secrets.token_hex(4)}",
             source=source("deliver"),
-            schedule=Schedule(give_up_ms=self.settings.delivery_retry_hours * HOUR_MS),
+            schedule=served.schedule,
+            in_order=served.in_order,
         )
         return Deliverer(
             lambda released: backend.deliveries(destination.name, released),
             backend.reader(),
-            Intake(backend.reader, self.codec, served.takes),
+            Intake(backend.reader, self.codec, served.takes, served.topics),
             self.codec,
             destination,
             Permission(backend.reader(), self.codec),

@@ -43,29 +43,46 @@ class Link(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 _decode = msgspec.msgpack.Decoder(Link).decode
 
 
+class Seal:
+    """Makes bytes a text that only the secret opens, and only for the same use. Thread-safe."""
+
+    def __init__(self, secret: bytes, use: bytes) -> None:
+        """Raises ValueError without a secret: anybody could make such texts then."""
+        if not secret:
+            raise ValueError("no secret to seal links with: set identity_secret")
+        self._cipher = AESSIV(hmac.digest(secret, use, "sha512"))
+
+    def sealed(self, data: bytes) -> str:
+        """Letters, digits, - and _."""
+        return base64.urlsafe_b64encode(self._cipher.encrypt(data, None)).rstrip(b"=").decode()
+
+    def opened(self, text: str) -> bytes:
+        """What was sealed. Raises BadLinkError."""
+        if len(text) > MAX_CHARACTERS:
+            raise BadLinkError(f"over {MAX_CHARACTERS} characters")
+        try:
+            return self._cipher.decrypt(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)), None)
+        except (binascii.Error, ValueError, InvalidTag) as problem:
+            raise BadLinkError("it was not made here, or was changed") from problem
+
+
 class Links:
     """Seals and opens. Thread-safe."""
 
     def __init__(self, secret: bytes) -> None:
-        """Raises ValueError without a secret: anybody could make links then."""
-        if not secret:
-            raise ValueError("no secret to seal links with: set identity_secret")
-        self._cipher = AESSIV(hmac.digest(secret, b"links in what is sent", "sha512"))
+        """Raises ValueError without a secret."""
+        self._seal = Seal(secret, b"links in what is sent")
 
     def sealed(self, link: Link) -> str:
         """The link as text: letters, digits, - and _."""
-        data = self._cipher.encrypt(msgspec.msgpack.encode(link), None)
-        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+        return self._seal.sealed(msgspec.msgpack.encode(link))
 
     def opened(self, text: str, kind: Kind) -> Link:
         """The link of this text. Raises BadLinkError."""
-        if len(text) > MAX_CHARACTERS:
-            raise BadLinkError(f"over {MAX_CHARACTERS} characters")
         try:
-            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            link = _decode(self._cipher.decrypt(data, None))
-        except (binascii.Error, ValueError, InvalidTag, msgspec.DecodeError) as problem:
-            raise BadLinkError("it was not made here, or was changed") from problem
+            link = _decode(self._seal.opened(text))
+        except msgspec.DecodeError as problem:
+            raise BadLinkError("it was made by another version") from problem
         if link.kind != kind:
             raise BadLinkError(f"it is made to {link.kind}, not to {kind}")
         return link

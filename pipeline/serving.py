@@ -3,8 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import CollectorRegistry
+
+from pipeline import observe
 from pipeline.api.desk.agents import BadAgents, read_agents
 from pipeline.api.desk.desk import DeskOptions
+from pipeline.api.options import ChatwootOptions
 from pipeline.producers.collector import Collector
 from pipeline.settings import Settings, SettingsError
 
@@ -24,6 +28,13 @@ def desk_of(settings: Settings) -> DeskOptions | None:
         gates_prompts=settings.desk_gates_prompts,
         video_url=settings.video_url,
     )
+
+
+def chatwoot_of(settings: Settings, registry: CollectorRegistry) -> ChatwootOptions | None:
+    """Chatwoot's webhooks; None: agents don't answer there."""
+    if not settings.chatwoot_url:
+        return None
+    return ChatwootOptions(secret=settings.chatwoot_secret, heard=observe.chat_webhooks(registry))
 
 
 class Together:

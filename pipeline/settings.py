@@ -20,6 +20,7 @@ DEFAULT_FILE = Path("rapport.toml")
 SECRETS = (
     "server_key", "previous_server_key", "identity_secret", "code_secret", "store", "schema_registry_url",
     "kafka_sasl_password", "kafka_ssl_key_password", "webhook_secret", "email_password", "push_key", "store",
+    "chatwoot_secret",
 )  # fmt: skip
 """Never shown; each can stand in a file of its own. Addresses may hold passwords."""
 LISTS = ("allowed_origins", "trusted_proxies", "webhook_channels")
@@ -148,6 +149,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whom push services may turn to: mailto:it@shop.example."""
     push_repeats: bool = True
     """Push again if it is not known whether the push service took it: a repeat takes the place of the first."""
+    chatwoot_url: str = ""
+    """Where Chatwoot is, if agents answer there (https://app.chatwoot.com): `deliver` brings what visitors write,
+    `serve` hears the answers; "" for none."""
+    chatwoot_inbox: str = ""
+    """The identifier of its inbox of the kind API."""
+    chatwoot_secret: str = ""
+    """That inbox's webhook secret: what agents answer comes signed with it to `POST /v1/chat/chatwoot`. While it is
+    being replaced: the new one, a space, the old one."""
+    chatwoot_allow_private: bool = False
+    """Chatwoot may be at an address of this machine or its network."""
+    chatwoot_repeats: bool = False
+    """Send a line again if no answer came: Chatwoot knows no repeats, agents may see it twice. false: park it as
+    uncertain."""
     templates: str = "./templates"
     """Folder of the shop's own mail templates; what is not there is taken from those that come with Rapport."""
     links_url: str = ""
@@ -327,6 +341,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError("email goes to one destination: take it out of webhook_channels, or empty email_host")
     if settings.push_key and "push" in settings.webhook_channels:
         raise SettingsError("push goes to one destination: take it out of webhook_channels, or empty push_key")
+    if settings.chatwoot_url and not (
+        settings.chatwoot_inbox and settings.chatwoot_secret and settings.identity_secret
+    ):
+        raise SettingsError(
+            "chatwoot_url needs chatwoot_inbox, chatwoot_secret and identity_secret, which names conversations there"
+        )
     if settings.video_url and not settings.video_url.startswith("https://"):
         raise SettingsError(f"video_url = {settings.video_url!r}: expected https://…")
     browser, server = settings.keys()

@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from pipeline.api.access import ServerAccess
 from pipeline.api.answers import Refused, answer_http, answer_refused, answer_unavailable, unavailable
 from pipeline.api.census import Census
+from pipeline.api.chatwoot import ChatwootHook
 from pipeline.api.context import Context
 from pipeline.api.counting import Counts, LogCounts
 from pipeline.api.customer_pages import PATHS, CustomerPages
@@ -53,11 +54,12 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 OWN_PATHS = frozenset(
     {"/v1/email/events", "/v1/stream", "/feed", "/desk", "/healthz", "/readyz", "/metrics", "/shop"}
-    | {"/v1/catalogue", "/v1/personalize", "/v1/recommendations", "/v1/segments", "/v1/tasks"}
+    | {"/v1/chat/chatwoot", "/v1/catalogue", "/v1/personalize", "/v1/recommendations", "/v1/segments", "/v1/tasks"}
 )
 NAMED = (
-    "/v1/catalogue", "/v1/customers", "/v1/email/events", "/v1/personalize", "/v1/recommendations", "/v1/segments",
-    "/v1/stream", "/v1/tasks", "/u", "/c", "/o", "/l", "/feed", "/desk", "/shop", "/healthz", "/readyz", "/metrics",
+    "/v1/catalogue", "/v1/chat/chatwoot", "/v1/customers", "/v1/email/events", "/v1/personalize",
+    "/v1/recommendations", "/v1/segments", "/v1/stream", "/v1/tasks", "/u", "/c", "/o", "/l", "/feed", "/desk",
+    "/shop", "/healthz", "/readyz", "/metrics",
 )  # fmt: skip
 OWN_PREFIXES = (
     *PATHS,
@@ -116,6 +118,7 @@ class Api:
                 Route("/v1/vouchers/{code}", records.voucher),
                 Route("/v1/vouchers/{code}/redeem", records.redeem, methods=["POST"]),
                 *_visitor_routes(given),
+                *_chat_routes(given),
                 Route("/v1/stream", self._standing(SiteStream(options, self._hub, self._questions, reports, clock))),
                 Route("/feed", self._standing(self._feed.page)),
                 Route("/feed/events", self._standing(self._feed.events)),
@@ -227,6 +230,13 @@ def _visitor_routes(api: Context) -> list[Route]:
         Route("/v1/email/events", hook.report, methods=["POST"]),
         *pages.routes(),
     ]
+
+
+def _chat_routes(api: Context) -> list[Route]:
+    """What another chat product tells."""
+    if api.options.chatwoot is None:
+        return []
+    return [Route("/v1/chat/chatwoot", ChatwootHook(api, api.options.chatwoot).hear, methods=["POST"])]
 
 
 def _desk_of(

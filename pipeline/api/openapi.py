@@ -14,6 +14,7 @@ from pipeline import __version__
 from pipeline.api.explaining import decisions_view
 from pipeline.api.mail_reports import MailReports
 from pipeline.api.messages import item_of
+from pipeline.api.openapi_chat import chat_paths
 from pipeline.api.openapi_parts import ERRORS, parameter, refused, shown
 from pipeline.api.openapi_segments import segment_paths
 from pipeline.api.openapi_tracking import tracking_paths
@@ -72,7 +73,7 @@ def _document() -> Json:
             "/v1/vouchers/{code}/redeem": {"post": _redeem(redeem_order, redeemed)},
             "/v1/tasks": {"get": _tasks()},
             "/v1/tasks/{id}/outcome": {"post": _task_outcome(outcome)},
-            **segment_paths(),
+            **(segment_paths() | chat_paths()),
             "/v1/email/events": {"post": _mail_reports(mail_reports)},
             "/v1/personalize": {"post": _personalize(asked)},
             "/v1/catalogue": {"post": _catalogue(catalogue)},

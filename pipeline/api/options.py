@@ -1,11 +1,21 @@
 """What can be set about the API, with its limits. Only data."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from pipeline.api.desk.desk import DeskOptions
 from pipeline.edge.limits import Limits
+
+
+class ChatwootOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be set about Chatwoot's webhooks."""
+
+    secret: str
+    """The inbox's webhook secret; two with a space between while it is being replaced."""
+    heard: Callable[[str], None] = lambda _outcome: None
+    """Told what became of each webhook: one of `pipeline.api.chatwoot.OUTCOMES`."""
 
 
 class ApiOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +37,8 @@ class ApiOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Web origins whose pages may open the site stream; `*` for any, always without credentials."""
     desk: DeskOptions | None = None
     """None: there is no desk."""
+    chatwoot: ChatwootOptions | None = None
+    """None: agents answer elsewhere."""
     shop: Path | None = None
     """Folder of the demo shop's pages; None: there is no shop."""
     shop_vendor: Path | None = None

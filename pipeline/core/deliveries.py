@@ -29,7 +29,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """"" for one who was forgotten."""
     campaign: str
     kind: str
-    """Voucher, Message or Task."""
+    """Voucher, Message, Task or ChatLine."""
     channel: Channel
     destination: str
     """outbox, webhook, …"""

@@ -6,7 +6,7 @@ of a time, an offset, a version or an attempt: a replay returns the same ids. Ea
 """
 
 import re
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -19,6 +19,9 @@ WEBHOOK = "webhook"
 """A system of the shop, and not the customer."""
 ACCOUNT = "account"
 """Of what reaches the customer's account, and not the customer: points, and what they asked to have for them."""
+CHAT = "chat"
+"""The conversation the visitor began."""
+LINE_WAITS_MS = 24 * 3_600_000
 _PARTICULAR = re.compile(r"[\d:'\"]")
 
 
@@ -176,6 +179,18 @@ class ChatLine(msgspec.Struct, frozen=True, kw_only=True):
     at: int
     """When it was said, epoch ms."""
     decided_at: int
+
+    # What whoever delivers asks of every effect, and no campaign has said of this one.
+    campaign: ClassVar[str] = ""
+    occasion: ClassVar[str] = ""
+    channel: ClassVar[str] = CHAT
+    reason: ClassVar[str] = ""
+    facts: ClassVar[str] = "{}"
+
+    @property
+    def not_after(self) -> int:
+        """Nobody waits for an answer to it any longer, epoch ms."""
+        return self.decided_at + LINE_WAITS_MS
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from pipeline.core.deliveries import Delivery
+from pipeline.core.deliveries import OPEN, Delivery
 from pipeline.core.effects import VoucherRevoked
 from pipeline.sinks.destination import Deliverable, Destination, Recipient, UnreachableError
 from pipeline.sinks.intake import Intake, Place, Source
@@ -54,12 +54,16 @@ class Chooser:
         last_look: LastLook,
         steps: Steps,
         circuit: Circuit,
+        *,
+        in_order: bool = False,
     ) -> None:
+        """in_order: as `pipeline.sinks.steps.Options` has it."""
         self._intake = intake
         self._destination = destination
         self._last_look = last_look
         self._steps = steps
         self._circuit = circuit
+        self._in_order = in_order
         self._ledgers: Mapping[int, Ledger] = {}
         self._due: list[tuple[int, str, int]] = []
         self._turns = 0
@@ -126,13 +130,18 @@ class Chooser:
                 first = self._steps.first(effect, source.place, offset)
                 if effect.not_after < now:
                     batch.records[effect.id] = self._steps.next(first, "SKIPPED", "expired")
-                elif self._may_claim(batch, under_way, now) and self._has_room():
+                elif self._may_claim(batch, under_way, now) and self._has_room(first, batch, ledger):
                     self._consider(batch, first, effect, now)
                 else:
                     return
             source.waiting.popleft()
 
-    def _has_room(self) -> bool:
+    def _has_room(self, delivery: Delivery, batch: Batch, ledger: Ledger) -> bool:
+        """Whether not too much is open already; in order: whether nothing earlier of that customer is."""
+        if self._in_order:
+            earlier = (*batch.records.values(), *ledger.open.values())
+            if any(each.customer == delivery.customer and each.status in OPEN for each in earlier):
+                return False
         return sum(len(ledger.open) for ledger in self._ledgers.values()) < MAX_OPEN
 
     def _consider(self, batch: Batch, delivery: Delivery, effect: Deliverable, now: int) -> None:

@@ -18,6 +18,7 @@ from pipeline.backends.contract import DeliveryLog, NewRecord, Reader, Refused, 
 from pipeline.backends.reading import blocks
 from pipeline.codec import Codec
 from pipeline.core.deliveries import DELIVERIES, OPEN, Delivery
+from pipeline.core.effects import CHAT
 from pipeline.sinks.choosing import Chooser, LastLook
 from pipeline.sinks.destination import Destination, Later, Outcome, Rejected, Sent, Unknown
 from pipeline.sinks.intake import Intake, Place
@@ -77,7 +78,7 @@ class Deliverer:
         self._last_look = last_look
         self._circuit = Circuit()
         self._steps = Steps(destination.name, options, clock)
-        self._chooser = Chooser(intake, destination, last_look, self._steps, self._circuit)
+        self._chooser = Chooser(intake, destination, last_look, self._steps, self._circuit, in_order=options.in_order)
         self._ledgers: dict[int, Ledger] = {}
         self._ledger_count = 1
         self._acts: dict[tuple[str, int], Future[Outcome]] = {}
@@ -299,7 +300,8 @@ class Deliverer:
             key = record.customer.encode()
             number = record.partition % self._ledger_count
             records.append(NewRecord(DELIVERIES, key, self._codec.encode(record), partition=number))
-            if record.status not in OPEN and record.customer:
+            # What customers say themself they need not be told of.
+            if record.status not in OPEN and record.customer and record.channel != CHAT:
                 records.append(NewRecord(EVENTS, key, self._codec.encode(self._steps.report(record))))
         return records
 

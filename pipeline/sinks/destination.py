@@ -12,14 +12,14 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from pipeline.core.customer.reach import Reach
-from pipeline.core.effects import ACCOUNT, NEXT_VISIT, Message, Task, Voucher
+from pipeline.core.effects import ACCOUNT, NEXT_VISIT, ChatLine, Message, Task, Voucher
 from pipeline.recommending import Recommendation
 
 ON_SITE = frozenset({"site", NEXT_VISIT, ACCOUNT})
 """Channels that are served where they are: no destination has them."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
-Deliverable = Voucher | Message | Task
+Deliverable = Voucher | Message | Task | ChatLine
 Request = TypeVar("Request")
 
 

@@ -5,14 +5,14 @@ Here live positions and what was read. Never here: a decision what becomes of an
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from pipeline.backends.contract import LogRecord, Reader, Refused, Unavailable
 from pipeline.backends.reading import blocks
 from pipeline.codec import Codec, Undecodable
-from pipeline.core.effects import Message, Task, Voucher, VoucherRevoked
+from pipeline.core.effects import ChatLine, Message, Task, Voucher, VoucherRevoked
 from pipeline.sinks.destination import Deliverable
 
 log = logging.getLogger("rapport.deliver")
@@ -59,13 +59,15 @@ class Intake:
         open_reader: Callable[[], Reader],
         codec: Codec,
         takes: Callable[[Deliverable], bool],
+        topics: Sequence[str] = TOPICS,
     ) -> None:
-        """takes: whether an effect is this destination's."""
+        """takes: whether an effect of these topics is this destination's."""
         self._reader = open_reader()
         # Looks ahead and back, so that the first one never loses what it has fetched.
         self._second = open_reader()
         self._codec = codec
         self._takes = takes
+        self._topics = topics
         self.sources: list[Source] = []
         self._revoked: dict[str, int] = {}
 
@@ -73,7 +75,7 @@ class Intake:
         """The partitions of effects that go with a partition of `deliveries`. Raises Unavailable."""
         return [
             (topic, number)
-            for topic in TOPICS
+            for topic in self._topics
             for number in range(self._reader.topic_partitions(topic))
             if number % ledgers == ledger
         ]
@@ -188,4 +190,4 @@ class Intake:
             return None
         if isinstance(effect, VoucherRevoked):
             return effect
-        return effect if isinstance(effect, Voucher | Message | Task) else None
+        return effect if isinstance(effect, Voucher | Message | Task | ChatLine) else None

@@ -99,6 +99,20 @@ def drain(answer: urllib3.BaseHTTPResponse) -> None:
     answer.close()
 
 
+def read_whole(answer: urllib3.BaseHTTPResponse, most_bytes: int) -> bytes:
+    """The body of an answer that somebody reads. Raises HTTPError if it is longer, or takes too long."""
+    deadline = time.monotonic() + READ_SECONDS
+    data = bytearray()
+    while len(data) <= most_bytes and time.monotonic() < deadline:
+        block = answer.read1(65_536)
+        if not block:
+            answer.release_conn()
+            return bytes(data)
+        data += block
+    answer.close()
+    raise urllib3.exceptions.HTTPError(f"its answer is over {most_bytes} bytes, or over {READ_SECONDS:g} seconds")
+
+
 class _Guarded(HTTPConnection):
     """Connects to what was checked; hangs up when an answer takes too long."""
 

@@ -14,7 +14,7 @@ from pipeline.codec import Codec
 from pipeline.core import subjects
 from pipeline.core.customer.acting import CHANNEL_OF_TASK
 from pipeline.core.customer.profile import Profile
-from pipeline.core.effects import Message, Task
+from pipeline.core.effects import ChatLine, Message, Task
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign
 from pipeline.erased import ErasureGuard
@@ -29,7 +29,7 @@ EVENTS = "events"
 MARKETING = "marketing"
 PROFILING = "profiling"
 TRANSACTIONAL = "transactional"
-"""What an order itself asks for: it needs no permission, and none can be taken back."""
+"""What an order itself asks for, or what the customer says: it needs no permission, and none can be taken back."""
 MAX_WAITING = 10_000
 _rules = msgspec.msgpack.Decoder(ActiveRules)
 _campaigns = msgspec.json.Decoder(tuple[Campaign, ...])
@@ -121,6 +121,8 @@ class Permission:
     def _purpose(self, effect: Deliverable) -> str:
         if isinstance(effect, Message):
             return effect.purpose
+        if isinstance(effect, ChatLine):
+            return TRANSACTIONAL
         _, stored = self._reader.stored(0)
         if stored and stored != self._stored_rules:
             self._purposes = {

@@ -31,6 +31,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How this process signs its records: unique for each start."""
     source: str = "deliver@localhost"
     schedule: Schedule = Schedule()
+    in_order: bool = False
+    """Nothing new for a customer while something earlier of theirs is not done."""
 
 
 class Batch(msgspec.Struct):

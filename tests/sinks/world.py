@@ -18,7 +18,7 @@ from pipeline.observe import DeliverMeasures, new_registry
 from pipeline.sinks.choosing import NotPermittedError
 from pipeline.sinks.deliver import Deliverer
 from pipeline.sinks.destination import Deliverable, Later, Outcome, Recipient, Sent
-from pipeline.sinks.intake import Intake
+from pipeline.sinks.intake import TOPICS, Intake
 from pipeline.sinks.pacing import Schedule
 from pipeline.sinks.steps import Options
 
@@ -101,7 +101,9 @@ class World:
         given: dict[str, Any] = {
             "open_log": lambda released: self.backend.deliveries(destination.name, released),
             "reader": self.backend.reader(),
-            "intake": Intake(self.backend.reader, CODEC, parts.pop("takes", lambda _: True)),
+            "intake": Intake(
+                self.backend.reader, CODEC, parts.pop("takes", lambda _: True), parts.pop("topics", TOPICS)
+            ),
             "codec": CODEC,
             "destination": destination,
             "last_look": Anybody(),

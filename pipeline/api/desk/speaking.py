@@ -2,13 +2,29 @@
 
 import secrets
 from collections.abc import Callable
+from typing import Protocol
 
-from pipeline.api.desk.room import Conversation
 from pipeline.api.questions import append
 from pipeline.backends.contract import Appender, NewRecord
 from pipeline.codec import Codec
 from pipeline.core.customer.transcript import ENDED, RECEIVED
 from pipeline.core.events import SERVER, Chat
+
+
+class Addressed(Protocol):
+    """The conversation somebody answers in."""
+
+    @property
+    def customer(self) -> str:
+        """Subject key."""
+
+    @property
+    def browser(self) -> str:
+        """The visitor's `anonymous_id`; "" if none is known."""
+
+    @property
+    def conversation_id(self) -> str:
+        """As the visitor's page named it."""
 
 
 class Speaker:
@@ -20,18 +36,16 @@ class Speaker:
         self._clock = clock
         self._source = source
 
-    async def say(
-        self, to: Conversation, agent: str, name: str, text: str, url: str = "", message_id: str = ""
-    ) -> None:
+    async def say(self, to: Addressed, agent: str, name: str, text: str, url: str = "", message_id: str = "") -> None:
         """A message; durable on return. `message_id`: the one it has elsewhere. Raises Unavailable."""
         await self._write(to, RECEIVED, agent, name, text, url, message_id)
 
-    async def close(self, conversation: Conversation, agent: str, name: str, message_id: str = "") -> None:
+    async def close(self, conversation: Addressed, agent: str, name: str, message_id: str = "") -> None:
         """The conversation is over; durable on return. Raises Unavailable."""
         await self._write(conversation, ENDED, agent, name, "", "", message_id)
 
     async def _write(
-        self, to: Conversation, event: str, agent: str, name: str, text: str, url: str, message_id: str
+        self, to: Addressed, event: str, agent: str, name: str, text: str, url: str, message_id: str
     ) -> None:
         kind, _, who = to.customer.partition(":")
         now = self._clock()
