@@ -151,7 +151,7 @@ def _turned(state: PartitionState, event: Event) -> PartitionState:
                 stands_at_history=state.stands_at_history or event.received_at > state.clock,
             )
         case _:
-            return msgspec.structs.replace(state, sweep_after="") if state.peopled else state
+            return state  # rules: whether they are to be shown is known when they are in force (`shown`)
 
 
 def _stamped(state: PartitionState, at: int, source: str) -> PartitionState:
@@ -213,6 +213,21 @@ def activate(active: ActiveRules, event: Changed) -> ActiveRules:
     if event.version <= active.model_version:
         return active
     return msgspec.structs.replace(active, model_version=event.version, model=event.model)
+
+
+def shown(state: PartitionState, before: ActiveRules, after: ActiveRules) -> PartitionState:
+    """The state once other rules are in force: everybody is to be shown them. Not if nothing but the site has
+    changed: what it shows and asks is looked up when a page asks."""
+    versions = before.campaigns_version, before.model_version
+    if not state.peopled or versions == (after.campaigns_version, after.model_version):
+        return state
+    if before.site != after.site and _deciding(before) == _deciding(after):
+        return state
+    return msgspec.structs.replace(state, sweep_after="")
+
+
+def _deciding(active: ActiveRules) -> tuple[bytes, ...]:
+    return active.campaigns, active.policy, active.segments, active.loyalty, active.model
 
 
 def rules_of(active: ActiveRules, code_secret: bytes, *, redeemable: bool) -> Rules:

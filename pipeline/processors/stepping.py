@@ -361,6 +361,7 @@ class PartitionRun:
                 log.error("partition %d: %s; the rules stay as they were", self.number, reason)
                 self._set_aside(cause.record, reason, outbox)
                 return
+            self.state = law.shown(self.state, self._active, active)
             self._active, self._active_changed = active, True
         elif isinstance(event, RecordErased):
             if event.tombstone:

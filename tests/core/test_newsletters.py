@@ -14,7 +14,7 @@ from pipeline.core.customer.newsletters import answered
 from pipeline.core.customer.segments import Segments
 from pipeline.core.do import DoMessage
 from pipeline.core.effects import Decision, Message
-from pipeline.core.events import CampaignsChanged, ImportStarted, RulesChanged, Tick, TimerDue
+from pipeline.core.events import ImportStarted, RulesChanged, Tick, TimerDue
 from pipeline.core.newsletter import REMEMBERED, NewsletterDue, NewsletterOrdered, Walk
 from pipeline.core.partition import ActiveRules, PartitionState
 from pipeline.core.rules import Campaign, Contact, Policy
@@ -154,7 +154,7 @@ def test_a_walk_ends_also_where_no_clock_has_begun():
 
 
 def test_rules_that_changed_come_first():
-    state = advanced(SEND, CampaignsChanged(version=2, campaigns=b"[]", received_at=T0))
+    state = law.shown(advanced(SEND), ActiveRules(), ActiveRules(campaigns_version=2))
     sweep = sweeps.under_way(state, RULES)
     assert sweep == Sweep("", RulesChanged(1, 0))
     state = sweeps.swept(state, sweep, [f"u:{number}" for number in range(law.SWEEP_PER_RECORD)], [])

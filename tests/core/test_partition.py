@@ -5,8 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from core.making import but
 from pipeline.core.events import (
     CampaignsChanged,
+    Changed,
     Clickstream,
     Event,
     Heartbeat,
@@ -25,9 +27,11 @@ from pipeline.core.partition import (
     activate,
     advance,
     rules_of,
+    shown,
     time_of,
     timers_until,
 )
+from pipeline.core.presence import AgentsChanged
 
 NOON = 1_800_000_000_000
 HOUR = 3_600_000
@@ -39,6 +43,10 @@ def click(at: int, source: str = "collect@one") -> Clickstream:
 
 def tick(at: int, source: str = "work@one") -> Tick:
     return Tick(source=source, received_at=at)
+
+
+def published(**fields: Any) -> CampaignsChanged:
+    return CampaignsChanged(**{"version": 2, "campaigns": b"[1]", "site": b"{1}", "received_at": NOON} | fields)
 
 
 def after(*events: Event) -> PartitionState:
@@ -81,11 +89,6 @@ def test_a_heartbeat_is_noted_and_moves_nothing(at: int) -> None:
     beaten = advance(before, Heartbeat(source="collect@two", received_at=at))
     assert (beaten.heartbeat_at, beaten.heartbeats) == (at, 1)
     assert msgspec.structs.replace(beaten, heartbeat_at=0, heartbeats=0) == before
-
-
-def test_a_partition_that_only_has_heartbeats_has_nobody_to_show_new_rules_to() -> None:
-    beat = Heartbeat(source="collect@one", received_at=NOON)
-    assert after(beat, CampaignsChanged(version=1, campaigns=b"[]", received_at=NOON)).sweep_after is None
 
 
 def test_a_record_is_taken_as_of_a_clock_that_does_not_believe_it() -> None:
@@ -131,10 +134,36 @@ def test_the_end_of_one_import_does_not_end_another() -> None:
 
 
 def test_new_rules_are_shown_to_everybody_if_there_is_anybody() -> None:
-    change = CampaignsChanged(version=1, campaigns=b"[]", received_at=NOON)
-    assert after(change, tick(NOON)).sweep_after is None
-    assert after(change, click(NOON)).sweep_after is None
-    assert after(click(NOON), change).sweep_after == ""
+    before, changed = ActiveRules(), ActiveRules(campaigns_version=1)
+    beat = Heartbeat(source="collect@one", received_at=NOON)
+    for nobody in (after(), after(tick(NOON)), after(beat)):
+        assert shown(nobody, before, changed) == nobody
+    somebody = after(click(NOON))
+    assert somebody.sweep_after is None
+    assert shown(somebody, before, changed) == but(somebody, sweep_after="")
+
+
+IN_FORCE = ActiveRules(campaigns_version=1, model_version=1, campaigns=b"[1]", site=b"{1}")
+
+
+@pytest.mark.parametrize(
+    ("event", "sweeps"),
+    [
+        (published(), True),  # the same once more: the operator wants everybody looked at
+        (published(site=b"{2}"), False),
+        (published(site=b"{2}", campaigns=b"[2]"), True),
+        (published(site=b"{2}", policy=b"{2}"), True),
+        (published(site=b"{2}", segments=b"[2]"), True),
+        (published(site=b"{2}", loyalty=b"{2}"), True),
+        (published(version=1, campaigns=b"[2]"), False),
+        (ModelChanged(version=2, model=b"{2}", received_at=NOON), True),
+        (AgentsChanged(desk="d", free=1, until=NOON, gated=True, source="d", received_at=NOON), False),
+    ],
+)
+def test_a_change_that_decides_nothing_is_shown_to_nobody(event: Changed, sweeps: bool) -> None:
+    for under_way in (None, "u:ann"):
+        state = but(after(click(NOON)), sweep_after=under_way)
+        assert shown(state, IN_FORCE, activate(IN_FORCE, event)).sweep_after == ("" if sweeps else under_way)
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])

@@ -68,7 +68,8 @@ class Fold:
             return
         now = law.time_of(self.state, event)
         if isinstance(event, Changed):
-            self.active = law.activate(self.active, event)
+            before, self.active = self.active, law.activate(self.active, event)
+            self.state = law.shown(self.state, before, self.active)
             self._rules = law.rules_of(self.active, self._secret, redeemable=True)
         elif isinstance(event, Continue) and self.state.sweep_after is not None:
             self._sweep(self.state.sweep_after, record, now)
