@@ -3,21 +3,15 @@
 from pathlib import Path
 
 import pytest
+import test_campaigns
 
 from pipeline.campaign_words import in_words
 from pipeline.campaigns import CampaignError, parse
 from pipeline.core.rules import ExitBought, ExitCondition, ExitSegmentEntered, ExitSegmentLeft, Segment
 from pipeline.segments import check
 
-CART = """\
-name = "cart"
-[when]
-kind = "cart_abandoned"
-[do]
-kind = "message"
-template = "cart"
-[contact]
-channels = ["email"]
+CART = f"""\
+{test_campaigns.CART.replace('"x"', '"cart"')}\
 [[any]]
 field = "cart.cents"
 op = "above"
@@ -30,12 +24,7 @@ value = "club"
 field = "purchases.orders"
 op = "above"
 value = 9
-[[step]]
-name = "again"
-wait_days = 3
-[step.do]
-kind = "message"
-template = "again"
+{test_campaigns.STEP}\
 [[step]]
 name = "gift"
 wait_hours = 12
@@ -58,9 +47,7 @@ value = 9
 
 
 def refused(text):
-    with pytest.raises(CampaignError) as refusal:
-        parse(text, Path("cart.toml"))
-    return list(refusal.value.problems)
+    return test_campaigns.refused(text, "cart.toml")
 
 
 def test_a_file_says_steps_and_exits():

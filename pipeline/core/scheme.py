@@ -47,7 +47,7 @@ class Reward(Part, frozen=True, kw_only=True):
     minimum_spend_cents: Cents = 0
     valid_days: Positive = 90
     category: str = ""
-    """"" for the whole shop."""
+    """"" for the whole shop, `most_bought` for the category the customer buys most often, else its name."""
 
 
 class Referral(Part, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from simulation.memory import MemoryLog, MemoryStore, MemoryWork
 
 from bench import bare, small_profile, watching
 from bench.events import Event, Shop
+from bench.peers import peer_profile
 from bench.watching import watched
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
@@ -55,6 +56,17 @@ def test_the_bare_loop_triggers_as_often_too(shop: tuple[list[Event], Counter[by
         read = msgspec.json.decode(event.json, type=bare.Event)
         profiles[event.key], trigger = bare.stepped(known, event.key, read)
         found[event.key] += trigger is not None
+    assert +found == +expected
+
+
+def test_the_peers_profile_triggers_as_often_too(shop: tuple[list[Event], Counter[bytes]]) -> None:
+    events, expected = shop
+    profiles: dict[bytes, peer_profile.Profile] = {}
+    found: Counter[bytes] = Counter()
+    for event in events:
+        read = msgspec.json.decode(event.json)
+        profile = profiles.setdefault(event.key, peer_profile.new(read["occurred_at"]))
+        found[event.key] += peer_profile.step(profile, event.key.decode(), read) is not None
     assert +found == +expected
 
 

@@ -35,7 +35,8 @@ from pipeline.core.events import (
     VoucherWithdrawn,
 )
 from pipeline.core.identifiers import effect_id, normalised_code, voucher_code, voucher_key
-from pipeline.core.rules import Campaign, Rules
+from pipeline.core.rules import Rules
+from pipeline.core.scheme import Reward
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
@@ -211,14 +212,16 @@ def _issued(
     if not isinstance(campaign.do, DoVoucher):
         return
     voucher_id = effect_id(campaign.name, profile.key, candidate.occasion)
-    code = voucher_code(rules.code_secret, voucher_id)
-    if code in held:
+    if voucher_code(rules.code_secret, voucher_id) in held:
         return
-    voucher = _minted(voucher_id, campaign, campaign.do, note, profile, now, rules)
-    held[code] = voucher
-    outputs.append(_given(code, voucher, profile.key, candidate.reason, candidate.facts))
+    voucher = msgspec.structs.replace(
+        _of_account(voucher_id, candidate.occasion, campaign.do, profile, now, rules),
+        campaign=campaign.name,
+        channel=note.channel,
+        status="issued",
+    )
     returns = campaign.budget.is_limited() and campaign.budget.returns
-    outputs.append(Send(voucher_key(code), _terms(code, voucher, profile.key, now, returns=returns)))
+    outputs += _minted(held, voucher, profile.key, candidate.reason, candidate.facts, rules, returns=returns)
 
 
 def _bought(
@@ -226,26 +229,40 @@ def _bought(
 ) -> None:
     """The voucher that points were converted into: whoever asked has it with the answer."""
     reward = note.reward
-    code = voucher_code(rules.code_secret, note.voucher_id)
-    voucher = Held(
-        id=note.voucher_id,
+    voucher = _of_account(note.voucher_id, note.request_id, reward, profile, now, rules)
+    facts, reason = facts_json({"points": reward.points, "reward": reward.name}), f"points converted: {reward.points}"
+    outputs += _minted(held, voucher, profile.key, reason, facts, rules, returns=False)
+
+
+def _of_account(
+    voucher_id: str, occasion: str, offer: DoVoucher | Reward, profile: "Profile", now: int, rules: Rules
+) -> Held:
+    """A voucher of this offer, as one has it that points were converted into."""
+    return Held(
+        id=voucher_id,
         campaign=LOYALTY,
-        occasion=note.request_id,
+        occasion=occasion,
         channel=ACCOUNT,
         status="sent",
         issued_at=now,
-        expires_at=now + reward.valid_days * DAY_MS,
-        discount_percent=reward.discount_percent,
-        discount_cents=reward.discount_cents,
-        currency=reward.currency or main_currency(profile),
-        minimum_spend_cents=reward.minimum_spend_cents,
-        category=reward.category,
+        expires_at=now + offer.valid_days * DAY_MS,
+        discount_percent=offer.discount_percent,
+        discount_cents=offer.discount_cents,
+        currency=offer.currency or main_currency(profile),
+        minimum_spend_cents=offer.minimum_spend_cents,
+        category=most_bought(profile) if offer.category == MOST_BOUGHT else offer.category,
         redeemable=rules.redeemable,
     )
+
+
+def _minted(
+    held: dict[str, Held], voucher: Held, customer: str, reason: str, facts: str, rules: Rules, *, returns: bool
+) -> tuple[Voucher, Send]:
+    """Held from now on; to the customer, and to the voucher itself."""
+    code = voucher_code(rules.code_secret, voucher.id)
     held[code] = voucher
-    facts = facts_json({"points": reward.points, "reward": reward.name})
-    outputs.append(_given(code, voucher, profile.key, f"points converted: {reward.points}", facts))
-    outputs.append(Send(voucher_key(code), _terms(code, voucher, profile.key, now, returns=False)))
+    given = _given(code, voucher, customer, reason, facts)
+    return given, Send(voucher_key(code), _terms(code, voucher, customer, returns=returns))
 
 
 def _given(code: str, voucher: Held, customer: str, reason: str, facts: str) -> Voucher:
@@ -270,33 +287,7 @@ def _given(code: str, voucher: Held, customer: str, reason: str, facts: str) -> 
     )
 
 
-def _minted(
-    voucher_id: str,
-    campaign: Campaign,
-    do: DoVoucher,
-    note: Granted,
-    profile: "Profile",
-    now: int,
-    rules: Rules,
-) -> Held:
-    return Held(
-        id=voucher_id,
-        campaign=campaign.name,
-        occasion=note.candidate.occasion,
-        channel=note.channel,
-        status="issued",
-        issued_at=now,
-        expires_at=now + do.valid_days * DAY_MS,
-        discount_percent=do.discount_percent,
-        discount_cents=do.discount_cents,
-        currency=do.currency or main_currency(profile),
-        minimum_spend_cents=do.minimum_spend_cents,
-        category=most_bought(profile) if do.category == MOST_BOUGHT else do.category,
-        redeemable=rules.redeemable,
-    )
-
-
-def _terms(code: str, voucher: Held, customer: str, now: int, *, returns: bool) -> VoucherIssued:
+def _terms(code: str, voucher: Held, customer: str, *, returns: bool) -> VoucherIssued:
     return VoucherIssued(
         id=voucher.id,
         code=code,
@@ -310,7 +301,7 @@ def _terms(code: str, voucher: Held, customer: str, now: int, *, returns: bool) 
         redeemable=voucher.redeemable,
         expires_at=voucher.expires_at,
         returns=returns,
-        received_at=now,
+        received_at=voucher.issued_at,
     )
 
 
