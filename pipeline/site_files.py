@@ -167,6 +167,8 @@ def _of_module(module: Module) -> Iterator[str]:
     for content in (*module.variants, *([module.fallback] if module.fallback else [])):
         if not content.title and not content.text and not content.image_url:
             yield "a [[variant]] or [fallback] needs a `title`, a `text` or an `image_url`"
+        if module.recommendations and not content.title:
+            yield "with `recommendations` each [[variant]] and the [fallback] need a `title`: what the list is"
         if content.link_url and not content.link_text:
             yield "`link_url` needs `link_text`: what the button says"
         for name in placeholders(content):

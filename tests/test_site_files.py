@@ -61,6 +61,12 @@ def site() -> Site:
         ("/tea", "javascript:alert(1)", "$.fallback.link_url"),
         ("/tea", "//evil.example", "$.fallback.link_url"),
         ("/tea", "/\\\\evil.example", "$.fallback.link_url"),
+        ("slot =", "recommendations = 21\nslot =", "Expected `int` <= 20 - at `$.recommendations`"),
+        (
+            '[[variant]]\nname = "buyers"\ntitle =',
+            'recommendations = 3\n[[variant]]\nname = "buyers"\ntext =',
+            "with `recommendations` each [[variant]] and the [fallback] need a `title`: what the list is",
+        ),
         ('link_text = "Tea"', "", "`link_url` needs `link_text`"),
         (
             '[fallback]\ntitle = "Hello"\nlink_url = "/tea"\nlink_text = "Tea"',

@@ -239,14 +239,25 @@ def _personalize(asked: Json) -> Json:
     content = {"title": "Welcome back, Ada", "link_url": "/tea", "link_text": "To the tea"}
     module = {"slot": "home-hero", "module": "welcome-back", "variant": "regular", "content": content}
     why = {"by": "profile", "campaign": "", "facts": {"purchases.orders": 3}}
+    product = {"product_id": "tea-04", "name": "Rooibos Orange", "category": "tea", "price_cents": 690}
+    more: Json = {"currency": "EUR", "url": "https://shop.example/tea-04"}
+    reason = {"reason": "bought_together", "because": "tea-01", "score": 0.31}
+    products = [{**product, **more, "why": reason}]
     return {
         "operationId": "personalize",
         "summary": "What stands in a page's slots for this visitor, and why (`by`: campaign, choice, profile or"
-        " fallback; the facts only for the server key); what they are to be asked; what they prefer. A page asks with"
-        " the write key in the body; it is answered as a person only with `userHash`.",
+        " fallback; the facts only for the server key); what they are to be asked; what they prefer; what is"
+        " recommended to them, of what the catalogue has a name for. A page asks with the write key in the body; it"
+        " is answered as a person only with `userHash`.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
         "responses": {
-            "200": shown("A slot without a module is null.", {"slots": {"home-hero": module | {"why": why}}}),
+            "200": shown(
+                "A slot without a module is null. With `recommends`, so many `recommendations` at most belong to it.",
+                {
+                    "slots": {"home-hero": {**module, "recommends": 1, "why": why, "recommendations": products}},
+                    "recommendations": products,
+                },
+            ),
             **refused("401", "413", "503"),
         },
     }

@@ -1,8 +1,8 @@
 """`POST /v1/personalize`: what a page shows to this visitor, what it asks them, and what they said they want.
 
-Reads one profile and the site in force; writes nothing. A page is believed to be its browser; to be a person only
-with the hash that the shop's server made: a stranger who names somebody's user id sees what a browser sees. A server
-key needs no hash.
+Reads one profile, the site in force, and products where some are recommended; writes nothing. A page is believed to
+be its browser; to be a person only with the hash that the shop's server made: a stranger who names somebody's user id
+sees what a browser sees. A server key needs no hash.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,14 @@ from pipeline.core.customer.conditions import CHANNELS, FIELDS
 from pipeline.core.customer.profile import Profile
 from pipeline.core.identifiers import customer_key
 from pipeline.core.partition import ActiveRules
-from pipeline.core.site import Questionnaire, Site
+from pipeline.core.site import MAX_RECOMMENDATIONS, Questionnaire, Site
+from pipeline.recommending import Recommendation, looking, shown_to
 from pipeline.tokens import verified
 
 SITE_KEPT_MS = 1_000
 """So old the site in force may be that a page is answered with."""
+OF_A_PRODUCT = ("product_id", "name", "category", "price_cents", "currency", "url", "image_url")
+"""What a page is told of it, as far as it is known."""
 MOMENTS = ("order", "visit_end")
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "POST, OPTIONS",
@@ -52,6 +55,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`order`, `visit_end`, or the name of one."""
     preferences: bool = False
     """Whether to tell what the visitor chose so far, and what there is to choose."""
+    recommendations: Annotated[int, msgspec.Meta(ge=0, le=MAX_RECOMMENDATIONS)] = 0
+    """So many products at most, for a place of the page's own."""
 
 
 _asked = msgspec.json.Decoder(Asked)
@@ -116,9 +121,19 @@ class Personalization:
         key = customer_key(user_id, anonymous_id)
         known = await self._questions.profile(key)
         site, now = await self._site.get(), self._clock()
+        choices = {slot: content.chosen(slot, known, now, site) for slot in asked.slots}
+        wanted = [it.module.recommendations for it in choices.values() if it is not None]
+        products: list[dict[str, Any]] = []
+        if most := max(asked.recommendations, *wanted, 0):
+            found = await self._questions.ask(lambda reader: shown_to(looking(reader), known, most))
+            products = [_product(it, explained=is_server) for it in found]
+            if not products:
+                choices = {it: content.chosen(it, known, now, site, recommends=False) for it in asked.slots}
         answer: dict[str, Any] = {
-            "slots": {slot: _shown(slot, known, now, site, explained=is_server) for slot in asked.slots}
+            "slots": {slot: _shown(choice, products, explained=is_server) for slot, choice in choices.items()}
         }
+        if asked.recommendations:
+            answer["recommendations"] = products[: asked.recommendations]
         if asked.questionnaire:
             answer["questionnaire"] = _questionnaire(asked.questionnaire, known or Profile(key), site)
         if asked.preferences:
@@ -135,15 +150,26 @@ def _read(data: bytes) -> Asked:
         raise Refused(400, "malformed_body", f"{problem}; {expected}") from problem
 
 
-def _shown(slot: str, profile: Profile | None, now: int, site: Site, *, explained: bool) -> dict[str, Any] | None:
+def _shown(
+    choice: content.Choice | None, products: list[dict[str, Any]], *, explained: bool
+) -> dict[str, Any] | None:
     """What stands in the slot and why; the facts it rests on are for the shop's own servers."""
-    choice = content.chosen(slot, profile, now, site)
     if choice is None:
         return None
     why: dict[str, Any] = {"by": choice.by, "campaign": choice.campaign}
     if explained:
         why["facts"] = choice.face.facts
-    return {**content.shown(choice.module, choice.face), "why": why}
+    told = {**content.shown(choice.module, choice.face), "why": why}
+    if most := choice.module.recommendations:
+        told["recommendations"] = products[:most]
+    return told
+
+
+def _product(found: Recommendation, *, explained: bool) -> dict[str, Any]:
+    told = {name: value for name in OF_A_PRODUCT if (value := getattr(found, name)) not in ("", -1)}
+    if explained:
+        told["why"] = {"reason": found.reason, "because": found.because, "score": found.score}
+    return told
 
 
 def _questionnaire(asked: str, profile: Profile, site: Site) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from pipeline.commands.deciding import Deciders, processes_for
 from pipeline.commands.history import progress_bar, put_on_log
 from pipeline.commands.opening import console
 from pipeline.commands.roles import begin_heart, deliver_until, work_until
-from pipeline.demo import agent, crowd, customers
+from pipeline.demo import agent, assortment, crowd, customers
 from pipeline.demo.door import Door, EndedError
 from pipeline.demo.mail_server import HOST, MailServer
 from pipeline.demo.mailbox import Mailbox
@@ -38,6 +38,7 @@ WHAT_TO_DO = """
 
   demo shop  {address}/shop/
              Look at three coffees, or leave one in the cart for a minute: you are asked whether you need help.
+             The cart says what goes well with it: what others bought together with what is in it.
              Log in and tick both boxes: the shop may show you vouchers (at every fifth order) and write to you.
   mailbox    {address}/mailbox
              All mail comes here. Confirm that you want it, open it, follow its links, unsubscribe.
@@ -170,6 +171,7 @@ class _Live:
 
         alex = self._passwords[agent.LOG_IN]
         person("agent", lambda door: agent.StandInAgent(door, alex, wall_ms).work())
+        person("shop", lambda door: assortment.report(door, settings.server_key, SHOP, address, wall_ms()))
         person("customers", lambda door: customers.begin(door, settings.server_key, wall_ms()))
         person("visitors", lambda door: crowd.shop(door, settings.write_key, settings.server_key, seed, wall_ms))
         person("readers", lambda door: crowd.read_mails(door, self._mailbox, seed))

@@ -13,6 +13,7 @@ from pipeline.core.part import Name, Part
 
 MAX_QUESTIONS = 50
 MAX_INTERESTS = 50
+MAX_RECOMMENDATIONS = 20
 Url = Annotated[str, msgspec.Meta(pattern=r"^(https://[^\s]+|/([^/\\\s][^\\\s]*)?|\?[^\s]*|)$", max_length=2_000)]
 """https, or a path of the same site: what else a link could do, it cannot."""
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]
@@ -53,6 +54,9 @@ class Module(Part, frozen=True, kw_only=True):
     """Of several for one slot the highest is asked first."""
     purpose: Literal["profiling", "marketing", "service", "none"] = "profiling"
     """Whose refusal for the channel `site` leaves the fallback; what rests on a person's own choice asks for none."""
+    recommendations: Annotated[int, msgspec.Meta(ge=0, le=MAX_RECOMMENDATIONS)] = 0
+    """So many products at most, recommended to the visitor, stand below the text; where there are none, the module is
+    not shown."""
     variants: tuple[Variant, ...] = msgspec.field(default=(), name="variant")
     """The first one that fits is shown."""
     fallback: Content | None = None

@@ -58,17 +58,35 @@
 
     // ---- slots
 
-    const here = (url) => /^(https:\/\/|\/(?![/\\])|\?)/.test(url || '');
+    const here = (url) => /^(https:\/\/|\/(?![/\\])|\?)/.test(url || '')
+      || String(url).startsWith(location.origin + '/');
     const slots = (name) => Array.from(document.querySelectorAll('[data-rapport-slot]'))
       .filter((slot) => !name || slot.getAttribute('data-rapport-slot') === name);
 
+    function price({ price_cents, currency }) {
+      if (price_cents === undefined || !currency) return '';
+      const money = new Intl.NumberFormat(undefined, { style: 'currency', currency });
+      return money.format(money.resolvedOptions().maximumFractionDigits ? price_cents / 100 : price_cents);
+    }
+    function product(it, clicked) {
+      const parts = [
+        here(it.image_url) && element('img', { src: it.image_url, alt: '', loading: 'lazy' }),
+        element('span', { class: 'rapport-name' }, it.name), ' ',
+        price(it) && element('span', { class: 'rapport-price' }, price(it)),
+      ];
+      return element('li', {}, ...(here(it.url) ? [element('a', { href: it.url, onclick: clicked }, ...parts)] : parts));
+    }
     function fill(slot, shown) {
       const { title, text, link_url, link_text, image_url, image_text } = shown.content;
+      const products = shown.recommendations || [];
       const what = { promotion_id: shown.module, creative: shown.variant, position: shown.slot };
       slot.replaceChildren(element('section', { class: 'rapport-module' },
         here(image_url) && element('img', { src: image_url, alt: image_text || '' }),
         title && element('h2', {}, title),
         text && element('p', {}, text),
+        products.length && element('ul', { class: 'rapport-products', 'aria-label': title }, ...products.map(
+          (it) => product(it, () => report('Promotion Clicked', Object.assign({ product_id: it.product_id }, what))),
+        )),
         here(link_url) && element(
           'a', { href: link_url, onclick: () => report('Promotion Clicked', what) }, link_text,
         )));
@@ -84,7 +102,15 @@
         });
       }).catch((problem) => warn('the slots stay as they are:', problem));
     }
-    rapport.on('module', (shown) => slots(shown.slot).forEach((slot) => fill(slot, shown)));
+    const fillAs = (shown) => slots(shown.slot).forEach((slot) => fill(slot, shown));
+    rapport.on('module', (shown) => {
+      if (!shown.recommends) fillAs(shown);
+      else if (slots(shown.slot).length) {
+        ask({ recommendations: shown.recommends })
+          .then(({ recommendations }) => recommendations.length && fillAs(Object.assign({ recommendations }, shown)))
+          .catch((problem) => warn('the slot stays as it is:', problem));
+      }
+    });
 
     // ---- a form: one at a time, beside the page and not over it
 

@@ -20,7 +20,7 @@ from api.running import (
 )
 from pipeline.core.condition import Condition
 from pipeline.core.do import DoModule
-from pipeline.core.events import SERVER, VERIFIED, Clickstream, ConsentChange, Customer
+from pipeline.core.events import SERVER, VERIFIED, Clickstream, ConsentChange, Customer, Product
 from pipeline.core.rules import Campaign, Contact
 from pipeline.core.site import Content, Interest, Module, Question, Questionnaire, Site, Variant
 from pipeline.core.when import WhenNthOrder
@@ -52,13 +52,34 @@ ASKED = Questionnaire(
         Question(name="why", text="Why?", kind="text"),
     ),
 )
-SITE = Site(modules=(GIFT, HERO), questionnaires=(ASKED,), interests=(Interest(name="jazz", label="Jazz"),))
+GOODS = Module(name="goods", slot="goods", priority=1, recommendations=2, fallback=Content(title="For you"))
+INSTEAD = Module(name="instead", slot="goods", fallback=Content(title="Look around"))
+SCORED = Module(
+    name="scored",
+    slot="foot",
+    variants=(
+        Variant(
+            name="big",
+            title="Thanks for {purchases.spend_cents}",
+            conditions=(
+                Condition(field="lifecycle.stage", op="one_of", value=("buyer", "repeat")),
+                Condition(field="purchases.spend_cents", op="at_least", value=1_000),
+            ),
+        ),
+    ),
+)
+SITE = Site(
+    modules=(GIFT, GOODS, HERO, INSTEAD, SCORED),
+    questionnaires=(ASKED,),
+    interests=(Interest(name="jazz", label="Jazz"),),
+)
 SHOW = Campaign(
     name="first-thanks",
     when=WhenNthOrder(order=1),
     do=DoModule(module="gift", valid_days=1),
     contact=Contact(purpose="service"),
 )
+PRICED = {"price_cents": 740, "currency": "EUR", "url": "https://shop.example/t1"}
 FALLBACK = {
     "slot": "hero",
     "module": "welcome",
@@ -143,6 +164,55 @@ def test_what_a_campaign_decided_is_shown_at_once_and_on_the_next_page(shop: Run
     assert ask(shop, slots=["gift"]).json()["slots"]["gift"]["why"]["by"] == "fallback"
 
 
+def test_what_is_recommended_stands_in_the_slot_and_never_what_is_owned_or_sold_out(shop: Running) -> None:
+    def sells(**stock: int) -> None:
+        """Assam, Sencha and a mug."""
+        named = {"t1": "Assam", "t2": "Sencha", "m1": "Mug"}
+        teas = [{"product_id": it, "name": named[it], "stock": stock.get(it, 9)} for it in named]
+        assert shop.client.post("/v1/catalogue", json={"products": [teas[0] | PRICED, *teas[1:]]}).is_success
+        for name in named:
+            shop.settle(f"p:{name}")
+
+    def goods(**asked: Any) -> Any:
+        return ask(shop, slots=["goods"], **asked).json()["slots"]["goods"]
+
+    assert (goods()["module"], ask(shop, recommendations=3).json()["recommendations"]) == ("instead", [])
+    sells()
+    for number, name in ((2, "t1"), (3, "t2"), (4, "m1")):
+        shop.put("u:ben", order(number, "ben", products=tuple(Product(product_id=it) for it in ("t1", name))))
+    shop.put("u:ada", order(9, products=(Product(product_id="m1"),)))
+    for key in ("u:ben", "u:ada", "p:t1", "p:t2", "p:m1", "c:"):
+        shop.settle(key)
+    assam = {"product_id": "t1", "name": "Assam", **PRICED}
+    ada = {"userId": "ada", "userHash": user_hash("ada")}
+    assert goods(**ada) == {
+        "slot": "goods",
+        "module": "goods",
+        "variant": "",
+        "content": {"title": "For you"},
+        "recommends": 2,
+        "why": {"by": "fallback", "campaign": ""},
+        "recommendations": [assam, {"product_id": "t2", "name": "Sencha"}],
+    }
+    assert ask(shop, recommendations=1, **ada).json()["recommendations"] == [assam]
+    explained = shop.client.post("/v1/personalize", json={"userId": "ada", "recommendations": 1}).json()
+    assert explained["recommendations"][0]["why"] == {"reason": "bought_together", "because": "m1", "score": 0.5}
+    sells(t1=0)
+    assert [it["name"] for it in goods(**ada)["recommendations"]] == ["Sencha"]
+    assert [it["name"] for it in goods()["recommendations"]] == ["Mug", "Sencha"]
+    sells(t1=0, t2=0, m1=0)
+    assert goods(**ada)["module"] == "instead"
+
+
+def test_a_score_of_the_profile_decides_what_stands_in_a_slot(shop: Running) -> None:
+    ada = {"userId": "ada", "userHash": user_hash("ada"), "slots": ["foot"]}
+    seen = ask(shop, **ada).json()["slots"]["foot"]
+    assert (seen["content"], seen["why"]["by"]) == ({"title": "Thanks for 1000"}, "profile")
+    assert ask(shop, slots=["foot"]).json()["slots"]["foot"] is None
+    facts = shop.client.post("/v1/personalize", json={"userId": "ada", "slots": ["foot"]}).json()["slots"]["foot"]
+    assert facts["why"]["facts"].keys() == {"lifecycle.stage", "purchases.spend_cents"}
+
+
 def test_a_questionnaire_asks_what_was_not_answered(shop: Running) -> None:
     ada = {"userId": "ada", "userHash": user_hash("ada")}
     asked = ask(shop, questionnaire="order", **ada).json()["questionnaire"]
@@ -176,6 +246,7 @@ def test_preferences_are_told_to_who_they_are_of(shop: Running) -> None:
         (b'{"writeKey":"wrong","anonymousId":"b"}', 401, "bad_key"),
         (b"{", 400, "malformed_body"),
         (b'{"slots":"hero"}', 400, "malformed_body"),
+        (b'{"recommendations":21}', 400, "malformed_body"),
         (f'{{"writeKey":"{WRITE_KEY}"}}'.encode(), 400, "id_missing"),
         (f'{{"writeKey":"{WRITE_KEY}","userId":"ada"}}'.encode(), 400, "id_missing"),
         (f'{{"writeKey":"{SERVER_KEY}","userId":"ada"}}'.encode(), 401, "bad_key"),

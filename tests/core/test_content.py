@@ -6,12 +6,17 @@ import pytest
 from core.making import DAY, NEWS, T0, THANKS, but, buyer, candidate, click, handed_over, rules
 from pipeline.core.condition import Condition
 from pipeline.core.customer import content, modules
+from pipeline.core.customer.account import Account
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.content import chosen
 from pipeline.core.customer.identity import Identity
+from pipeline.core.customer.lifecycle import Lifecycle
+from pipeline.core.customer.loyalty import Loyalty
 from pipeline.core.customer.modules import Modules, Shown
 from pipeline.core.customer.notes import Granted
 from pipeline.core.customer.preferences import Preferences
+from pipeline.core.customer.purchases import Purchases
+from pipeline.core.customer.segments import Segments
 from pipeline.core.do import DoModule
 from pipeline.core.effects import Message
 from pipeline.core.events import TimerDue
@@ -122,6 +127,47 @@ def test_a_campaign_shows_a_module_and_an_open_page_hears_of_it():
     assert isinstance(message, Message)
     assert (message.channel, message.template, message.not_after) == ("site", "jazz", T0 + 2 * DAY)
     assert msgspec.json.decode(message.values)["content"]["title"] == "Jazz"
+
+
+GOODS = Module(
+    name="goods", slot="hero", priority=5, recommendations=3, fallback=Content(title="For you"), purpose="none"
+)
+RECOMMENDING = Site(modules=(GOODS, *SITE.modules))
+
+
+def test_a_module_that_recommends_is_passed_over_where_there_is_nothing_to_recommend():
+    assert chosen("hero", None, T0, RECOMMENDING).module is GOODS
+    assert chosen("hero", None, T0, RECOMMENDING, recommends=False).module is JAZZ
+    assert chosen("hero", None, T0, Site(modules=(GOODS,)), recommends=False) is None
+
+
+def test_an_open_page_hears_how_many_products_belong_to_a_module():
+    show = but(SHOW, do=DoModule(module="goods"))
+    _, [message] = modules.step(buyer(0), TimerDue(T0), T0, rules(show, site=RECOMMENDING), granted(show))
+    assert msgspec.json.decode(message.values) == {
+        "slot": "hero", "module": "goods", "variant": "", "content": {"title": "For you"}, "recommends": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "op", "value", "fits", "fits_not"),
+    [
+        ("lifecycle.stage", "is", "repeat", {"lifecycle": Lifecycle(stage="repeat")}, {}),
+        ("lifecycle.times_won_back", "at_least", 1, {"lifecycle": Lifecycle(times_won_back=1)}, {}),
+        ("purchases.spend_cents", "at_least", 4_000, {}, {"purchases": buyer(0).purchases}),
+        ("purchases.days_since_last", "at_most", 0, {}, {"purchases": Purchases()}),
+        ("loyalty.tier", "one_of", ("gold", "silver"), {"loyalty": Loyalty(tier="gold")}, {"loyalty": None}),
+        ("loyalty.points", "above", 99, {"loyalty": Loyalty(Account(balance=100))}, {"loyalty": Loyalty()}),
+        ("segments", "contains", "fans", {"segments": Segments({"fans": T0})}, {}),
+    ],
+)
+def test_a_score_of_the_profile_decides_who_sees_a_module(field, op, value, fits, fits_not):
+    asked = Condition(field=field, op=op, value=value)
+    site = Site(modules=(Module(name="m", slot="s", variants=(Variant(name="v", title="!", conditions=(asked,)),)),))
+    seen = chosen("s", buyer(0, 0, **fits), T0, site)
+    assert seen is not None
+    assert seen.by == "profile"
+    assert chosen("s", buyer(0, 0, **fits_not), T0, site) is None
 
 
 @pytest.mark.parametrize("module", ["gone", "draft", "else"])

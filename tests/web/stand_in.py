@@ -121,6 +121,7 @@ class StandIn:
         self.ended_tokens: set[str] = set()
         self.asked: list[dict[str, Any]] = []
         self.shown: dict[str, dict[str, Any]] = {}
+        self.recommended: list[dict[str, Any]] = []
         self.questionnaire: dict[str, Any] | None = None
         self.preferences: dict[str, Any] | None = None
         self._tokens: dict[str, dict[str, Any]] = {}
@@ -301,7 +302,11 @@ class StandIn:
         asked = json.loads(await request.body())
         self._note(lambda: self.asked.append(asked))
         slots = {name: self.shown.get(name) for name in asked.get("slots", ())}
-        more = {"questionnaire": self.questionnaire, "preferences": self.preferences}
+        more = {
+            "questionnaire": self.questionnaire,
+            "preferences": self.preferences,
+            "recommendations": self.recommended,
+        }
         return JSONResponse({"slots": slots, **{k: v for k, v in more.items() if k in asked}}, 200, CORS)
 
     async def _vendor(self, request: Request) -> Response:

@@ -242,6 +242,7 @@ def test_mail_is_asked_for_confirmed_comes_and_is_left_with_one_click(
     confirming.get_by_role("button", name="Yes, send me").click()
     expect(confirming.get_by_role("heading")).to_contain_text("it is confirmed")
     mailbox.open("Welcome, Chloe", "chloe")
+    expect(mailbox.mail.get_by_text("You might also like")).to_be_visible()
     assert mailbox.follow("Look around").url == shop_url
     until(lambda: feed.told("chloe", "Opened the mail") and feed.told("chloe", "Followed a link of the mail"))
     mailbox.page.get_by_role("button", name="Unsubscribe").click()
@@ -311,3 +312,26 @@ def test_what_a_visitor_asked_for_stands_on_the_next_page(page: Page, shop_url: 
         return "Your tea corner" in slot.inner_text()
 
     until(shown)
+
+
+def test_the_cart_says_what_goes_well_with_it_and_leads_there(page: Page, shop_url: str) -> None:
+    page.goto(f"{shop_url}product.html?id=e-01")
+    page.get_by_role("button", name="Add to cart").click()
+    page.goto(f"{shop_url}cart.html")
+
+    slot = page.locator("[data-rapport-slot=for-you]")
+
+    def recommended() -> bool:
+        page.reload()
+        try:
+            slot.get_by_role("heading").wait_for(timeout=5_000)
+        except TooLateError:
+            return False
+        return "Goes well with your cart" in slot.inner_text() and "Sidamo Light Roast" in slot.inner_text()
+
+    until(recommended)
+    products = slot.get_by_role("list", name="Goes well with your cart").get_by_role("link")
+    expect(products.filter(has_text="Sidamo Light Roast")).to_have_text("Sidamo Light Roast €11.50")
+    expect(products.filter(has_text="Pour-over Dripper")).to_have_count(0)
+    products.filter(has_text="Sidamo Light Roast").click()
+    expect(page.get_by_role("heading", level=1, name="Sidamo Light Roast")).to_be_visible()

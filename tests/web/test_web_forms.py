@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -103,6 +104,49 @@ def test_a_slot_nobody_fills_keeps_what_it_has_and_no_link_leads_astray(site: St
     site.push("module", {"id": "m-1", "slot": "hero", "module": "new", "variant": "", "content": content})
     expect(page.locator("[data-rapport-slot]")).to_have_text("New")
     expect(page.locator("[data-rapport-slot] :is(a, img)")).to_have_count(0)
+
+
+ASSAM: dict[str, Any] = {
+    "product_id": "t-1", "name": "Assam <b>1st</b>", "price_cents": 740, "currency": "EUR",
+    "url": "https://shop.example/t-1", "image_url": "/icon.svg",
+}  # fmt: skip
+GOODS: dict[str, Any] = {
+    "slot": "hero", "module": "goods", "variant": "", "content": {"title": "For you"}, "recommends": 3,
+}  # fmt: skip
+
+
+def test_what_is_recommended_is_a_list_of_links_and_a_click_is_told_with_its_product(
+    site: StandIn, slotted: Open
+) -> None:
+    yen = {"product_id": "t-2", "name": "Sencha", "price_cents": 740, "currency": "JPY", "url": site.url + "/blank"}
+    evil = {"product_id": "t-3", "name": "Mug", "url": "javascript:alert(1)", "image_url": "//evil.example/x.png"}
+    site.shown["hero"] = GOODS | {"recommendations": [ASSAM, yen, evil]}
+    page = slotted()
+    products = page.get_by_role("list", name="For you")
+    expect(products.get_by_role("listitem")).to_have_text(
+        ["Assam <b>1st</b> €7.40", re.compile("^Sencha .*¥740$"), "Mug"]
+    )
+    expect(products.locator("b")).to_have_count(0)
+    expect(products.get_by_role("link")).to_have_count(2)
+    expect(products.locator("img")).to_have_count(1)
+    expect(page.get_by_role("heading", name="For you")).to_be_visible()
+    seen = {"promotion_id": "goods", "creative": "", "position": "hero"}
+    assert properties(site, "Promotion Viewed") == seen
+    products.get_by_role("link", name="Sencha").click()
+    assert properties(site, "Promotion Clicked") == seen | {"product_id": "t-2"}
+
+
+def test_a_campaign_s_module_asks_for_its_products_and_without_any_nothing_changes(
+    site: StandIn, slotted: Open
+) -> None:
+    page = slotted()
+    site.wait_until(lambda: site.asked and site.stream_opens)
+    site.push("module", GOODS | {"id": "m-1"})
+    site.wait_until(lambda: any(asked.get("recommendations") == 3 for asked in site.asked))
+    expect(page.locator("[data-rapport-slot]")).to_have_text("Welcome")
+    site.recommended = [ASSAM]
+    site.push("module", GOODS | {"id": "m-2"})
+    expect(page.get_by_role("list", name="For you").get_by_role("link")).to_have_text(["Assam <b>1st</b> €7.40"])
 
 
 def test_what_the_visitor_allows_is_asked_before_anything_is_sent(site: StandIn, slotted: Open) -> None:

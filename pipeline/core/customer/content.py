@@ -46,10 +46,12 @@ class Choice(msgspec.Struct, frozen=True):
     campaign: str = ""
 
 
-def chosen(slot: str, profile: "Profile | None", now: int, site: Site) -> Choice | None:
+def chosen(slot: str, profile: "Profile | None", now: int, site: Site, *, recommends: bool = True) -> Choice | None:
     """What stands in the slot for this customer (None: nobody is known) at `now`, epoch ms; None: what the page has
-    by itself."""
-    modules = [it for it in site.modules if it.slot == slot and it.state == "live"]
+    by itself. `recommends`: whether there is anything to recommend; else modules that do are passed over."""
+    modules = [
+        it for it in site.modules if it.slot == slot and it.state == "live" and (recommends or not it.recommendations)
+    ]
     if profile is not None:
         for choices in (_by_campaigns, _by_themselves, _by_profile):
             for choice in choices(modules, profile, now):
@@ -74,9 +76,14 @@ def as_json(module: Module, face: Face) -> str:
 
 
 def shown(module: Module, face: Face) -> dict[str, object]:
-    """The same as plain data."""
+    """The same as plain data; `recommends`: so many products belong to it, which the page asks for."""
     content = {name: value for name in Content.__struct_fields__ if (value := getattr(face.content, name))}
-    return {"slot": module.slot, "module": module.name, "variant": face.variant, "content": content}
+    told: dict[str, object] = {
+        "slot": module.slot, "module": module.name, "variant": face.variant, "content": content,
+    }  # fmt: skip
+    if module.recommendations:
+        told["recommends"] = module.recommendations
+    return told
 
 
 def placeholders(content: Content) -> list[str]:
