@@ -9,10 +9,10 @@ import typer
 
 from pipeline import __version__
 from pipeline.backends.contract import Refused, Unavailable
-from pipeline.campaigns import CampaignError
 from pipeline.producers.replay.rows import BadFileError, BadValueError
 from pipeline.producers.replay.writing import LogNewerError
 from pipeline.settings import SettingsError
+from pipeline.toml_files import CampaignError
 
 EXPECTED = (
     SettingsError,

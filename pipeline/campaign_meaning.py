@@ -1,6 +1,5 @@
 """What is well formed in a campaign file and still makes no sense. Says where, and what would; reads no file."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from datetime import date
 
@@ -20,20 +19,11 @@ from pipeline.core.when import (
     WhenPriceDropped,
     WhenScheduled,
 )
+from pipeline.toml_files import Place, Problem, choices
 
 BY_LOOKING = WhenInterested | WhenPriceDropped | WhenBackInStock | WhenNewProduct
 CHANNELS = ("email", "push", "site", "sms", "phone", "post")
 PURPOSES = ("marketing", "service", "profiling")
-Place = tuple[str | int, ...]
-Problem = tuple[Place, str]
-"""Where in the file, and what is wrong there."""
-
-
-def choices(found: object, valid: Sequence[str]) -> str:
-    """What is valid, and what was probably meant."""
-    near = difflib.get_close_matches(str(found), valid, n=1, cutoff=0.5)
-    hint = f"did you mean `{near[0]}`? " if near else ""
-    return f"{hint}Valid are: {', '.join(valid)}"
 
 
 def meaning(campaign: Campaign) -> Iterator[Problem]:

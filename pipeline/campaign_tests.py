@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from pipeline.campaigns import CampaignTest, line_of
+from pipeline.campaigns import CampaignTest
 from pipeline.core.effects import Decision, named_reason
 from pipeline.core.requirement import Violated
 from pipeline.core.rules import Campaign, Policy, Segment
@@ -21,6 +21,7 @@ from pipeline.rehearsal import script
 from pipeline.rehearsal.little_log import LittleLog
 from pipeline.rehearsal.playing import perform
 from pipeline.rehearsal.script import Story
+from pipeline.toml_files import line_of
 
 SAID = {"REFUSED": "not given", "DEFERRED": "put off", "REVOKED": "taken back", "ENDED": "ended"}
 GIVEN = "given"

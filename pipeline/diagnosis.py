@@ -13,7 +13,6 @@ import msgspec
 
 from pipeline import campaigns as campaign_files
 from pipeline.backends.contract import Reader
-from pipeline.campaigns import CampaignError
 from pipeline.codec import Codec, Undecodable
 from pipeline.core.deliveries import DELIVERIES, Delivery
 from pipeline.core.effects import DeadLetter
@@ -21,6 +20,7 @@ from pipeline.core.partition import ActiveRules, PartitionState
 from pipeline.core.rules import live
 from pipeline.finding import Finding
 from pipeline.settings import Settings, SettingsError, require
+from pipeline.toml_files import CampaignError
 from pipeline.vitals import nearest_folder
 
 EVENTS = "events"

@@ -1,41 +1,26 @@
-"""`campaigns/loyalty.toml`: read and checked, or refused with every mistake named. Its meaning is the core's."""
+"""`campaigns/loyalty.toml`: read, or refused with every mistake named by its line. Its meaning is the core's."""
 
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
-from pipeline.campaigns import LOYALTY, CampaignError
+from pipeline import toml_files
+from pipeline.campaigns import LOYALTY
 from pipeline.core.do import DoPoints
 from pipeline.core.rules import Campaign
 from pipeline.core.scheme import Reward, Scheme
 from pipeline.core.when import WhenPointsReached, WhenReferred, WhenTierReached, WhenWasReferred
+from pipeline.toml_files import CampaignError, Problem
 
 
 def load(folder: Path) -> Scheme | None:
     """The scheme of the folder; None: it has none. Raises CampaignError."""
     file = folder / LOYALTY
-    if not file.exists():
-        return None
-    try:
-        return parse(file.read_text(encoding="utf-8-sig"), file)
-    except UnicodeDecodeError as error:
-        raise CampaignError([f"{file}: is not UTF-8 text (byte {error.start}); save it as UTF-8"]) from None
+    return parse(toml_files.text_of(file), file) if file.exists() else None
 
 
 def parse(text: str, file: Path) -> Scheme:
     """The text of `loyalty.toml`. Raises CampaignError."""
-    try:
-        scheme = msgspec.convert(tomllib.loads(text), Scheme)
-    except tomllib.TOMLDecodeError as error:
-        raise CampaignError([f"{file}: is not TOML: {error}"]) from None
-    except msgspec.ValidationError as error:
-        raise CampaignError([f"{file}: {error}"]) from None
-    problems = list(_problems(scheme))
-    if problems:
-        raise CampaignError([f"{file}: {what}" for what in problems])
-    return scheme
+    return toml_files.parsed(text, file, Scheme, "the loyalty scheme", _problems)
 
 
 def check(campaigns: Sequence[Campaign], scheme: Scheme | None) -> None:
@@ -89,20 +74,25 @@ def _worth(reward: Reward) -> str:
     return f"{reward.discount_cents / 100:.2f} {reward.currency}"
 
 
-def _problems(scheme: Scheme) -> Iterator[str]:
-    for what, names in (
+def _problems(scheme: Scheme) -> Iterator[Problem]:
+    for key, names in (
         ("event", [earning.event for earning in scheme.events]),
         ("tier", [tier.name for tier in scheme.tiers]),
         ("reward", [reward.name for reward in scheme.rewards]),
     ):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            yield f"[[{what}]] is there twice for `{twice[0]}`; give each another name or take one out"
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield (key, index), f"[[{key}]] is there twice for `{name}`; give each another name or take one out"
     levels = [tier.at_least for tier in scheme.tiers]
-    if len(set(levels)) != len(levels):
-        yield "two [[tier]] have the same `at_least`: nobody could be in the one below"
-    for reward in scheme.rewards:
+    for index, level in enumerate(levels):
+        if level in levels[:index]:
+            yield ("tier", index), "two [[tier]] have the same `at_least`: nobody could be in the one below"
+    for index, reward in enumerate(scheme.rewards):
+        here = ("reward", index)
         if (reward.discount_percent > 0) == (reward.discount_cents > 0):
-            yield f"[[reward]] `{reward.name}` needs either `discount_percent` or `discount_cents`, and not both"
+            yield (
+                here,
+                f"[[reward]] `{reward.name}` needs either `discount_percent` or `discount_cents`, and not both",
+            )
         if reward.discount_cents and not reward.currency:
-            yield f'[[reward]] `{reward.name}`: `discount_cents` needs a `currency`, for example "EUR"'
+            yield here, f'[[reward]] `{reward.name}`: `discount_cents` needs a `currency`, for example "EUR"'

@@ -9,12 +9,12 @@ from pipeline import campaign_tests, site_files
 from pipeline import campaigns as campaign_files
 from pipeline import loyalty as loyalty_files
 from pipeline import segments as segment_files
-from pipeline.campaigns import CampaignError
 from pipeline.core.events import CampaignsChanged
 from pipeline.core.partition import ActiveRules
 from pipeline.core.rules import Campaign, Policy, Segment
 from pipeline.core.scheme import Scheme
 from pipeline.core.site import Site
+from pipeline.toml_files import CampaignError
 
 
 class Rulebook(NamedTuple):

@@ -1,15 +1,13 @@
-"""Segment files: read and checked, or refused with every mistake named by its file. Their meaning is the core's."""
+"""Segment files: read, or refused with every mistake named by file and line. Their meaning is the core's."""
 
-import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
-from pipeline.campaigns import CampaignError
+from pipeline import toml_files
 from pipeline.core.customer import conditions
 from pipeline.core.rules import Campaign, ExitSegmentEntered, ExitSegmentLeft, Segment
 from pipeline.core.when import WhenNewsletter, WhenSegmentEntered, WhenSegmentLeft
+from pipeline.toml_files import CampaignError, Problem
 
 OWN_FIELD = "segments"
 NAMING = WhenSegmentEntered | WhenSegmentLeft | WhenNewsletter | ExitSegmentEntered | ExitSegmentLeft
@@ -21,18 +19,7 @@ def load(folder: Path) -> tuple[Segment, ...]:
 
     Raises CampaignError with all problems of all files.
     """
-    problems: list[str] = []
-    found: list[Segment] = []
-    for file in sorted(folder.glob("*.toml")):
-        try:
-            found.append(parse(file.read_text(encoding="utf-8-sig"), file))
-        except UnicodeDecodeError as error:
-            problems.append(f"{file}: is not UTF-8 text (byte {error.start}); save it as UTF-8")
-        except CampaignError as error:
-            problems += error.problems
-    if problems:
-        raise CampaignError(problems)
-    return tuple(found)
+    return tuple(toml_files.all_of(folder, parse))
 
 
 def parse(text: str, file: Path) -> Segment:
@@ -40,28 +27,25 @@ def parse(text: str, file: Path) -> Segment:
 
     Raises CampaignError.
     """
-    try:
-        segment = msgspec.convert(tomllib.loads(text), Segment)
-    except tomllib.TOMLDecodeError as error:
-        raise CampaignError([f"{file}: is not TOML: {error}"]) from None
-    except msgspec.ValidationError as error:
-        raise CampaignError([f"{file}: {error}"]) from None
-    problems = [wrong for condition in segment.conditions() if (wrong := conditions.check(condition))]
-    problems += ["a segment cannot ask for segments" for it in segment.conditions() if it.field == OWN_FIELD]
-    if segment.name != file.stem:
-        problems.append(f'`name` is "{segment.name}", but the file is called {file.name}; they must be the same')
+    return toml_files.parsed(text, file, Segment, "a segment", _meaning)
+
+
+def _meaning(segment: Segment) -> Iterator[Problem]:
     if not segment.conditions():
-        problems.append("a segment needs a condition: [[all]], [[any]] or [[not]]")
-    if problems:
-        raise CampaignError([f"{file}: {what}" for what in problems])
-    return segment
+        yield (), "a segment needs a condition: [[all]], [[any]] or [[not]]"
+    for key, asked in (("all", segment.all_of), ("any", segment.any_of), ("not", segment.none_of)):
+        for index, condition in enumerate(asked):
+            if condition.field == OWN_FIELD:
+                yield (key, index, "field"), "a segment cannot ask for segments"
+            elif wrong := conditions.check(condition):
+                yield (key, index), wrong
 
 
 def check(campaigns: Sequence[Campaign], segments: Sequence[Segment]) -> None:
     """Whether every segment a campaign waits for, or ends a journey with, is there. Raises CampaignError."""
     names = {segment.name for segment in segments}
     problems = [
-        f"{campaign.name}.toml: there is no segment `{one.segment}`; valid are: {', '.join(sorted(names))}"
+        f"{campaign.name}.toml: there is no segment `{one.segment}`; valid are: {', '.join(sorted(names)) or 'none'}"
         for campaign in campaigns
         for one in (campaign.when, *campaign.exits)
         if isinstance(one, NAMING) and one.segment not in ("", *names)

@@ -6,9 +6,10 @@ import pytest
 import test_campaigns
 
 from pipeline.campaign_words import in_words
-from pipeline.campaigns import CampaignError, parse
+from pipeline.campaigns import parse
 from pipeline.core.rules import ExitBought, ExitCondition, ExitSegmentEntered, ExitSegmentLeft, Segment
 from pipeline.segments import check
+from pipeline.toml_files import CampaignError
 
 CART = f"""\
 {test_campaigns.CART.replace('"x"', '"cart"')}\

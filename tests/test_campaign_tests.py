@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import rulebook
-from pipeline.campaigns import CampaignError, parse, read_tests, to_json
+from pipeline.campaigns import parse, read_tests, to_json
 from pipeline.rehearsal import script
+from pipeline.toml_files import CampaignError
 
 ROOT = Path(__file__).parents[1]
 SHOPS = rulebook.read(ROOT / "campaigns", ROOT / "segments", ROOT / "site")

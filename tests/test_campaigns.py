@@ -7,11 +7,12 @@ import msgspec
 import pytest
 
 from pipeline import campaigns
-from pipeline.campaigns import CampaignError, from_json, load, parse, to_json
+from pipeline.campaigns import from_json, load, parse, to_json
 from pipeline.core.condition import Condition
 from pipeline.core.do import DoChatPrompt, DoMessage, DoTask, DoVoucher, DoWebhook
 from pipeline.core.rules import Budget, Campaign, Contact, Step
 from pipeline.core.when import WhenCartAbandoned, WhenHesitating, WhenLapsed, WhenRegular
+from pipeline.toml_files import CampaignError
 
 FOLDER = Path(__file__).parents[1] / "campaigns"
 EXAMPLE = FOLDER / "example.toml.txt"
@@ -348,3 +349,24 @@ def test_a_folder_s_mistakes_come_together_and_one_bad_file_refuses_all(tmp_path
     assert other.startswith(f'{tmp_path / "other.toml"}, line 1: `name` is "good", but the file is called other.toml')
     with pytest.raises(CampaignError, match="is not a folder; put the campaign files there or name another one"):
         load(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            GOOD + "[[if]]\nfield = 'purchases.orders'\nop = 'above'\nvalue = nan",
+            "nan is no number that",
+        ),
+        ("name = " + "[" * 3000, "is not TOML: maximum recursion depth"),
+    ],
+)
+def test_what_python_s_reader_takes_or_chokes_on_is_refused_in_a_sentence(text, says):
+    (problem,) = refused(text)
+    assert says in problem
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "odd.toml").mkdir()
+    with pytest.raises(CampaignError, match=r"odd\.toml: cannot be read: Is a directory"):
+        load(tmp_path)
