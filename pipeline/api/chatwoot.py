@@ -73,7 +73,7 @@ class _Message(msgspec.Struct):
     content_type: str | None = None
     content_attributes: dict[str, Any] | None = None
     private: bool = False
-    created_at: str = ""
+    created_at: Any = None
     sender: _Sender | None = None
     attachments: list[_Attachment] | None = None
 
@@ -86,7 +86,7 @@ class _Message(msgspec.Struct):
     def written_at(self) -> int:
         """Epoch ms; 0 if it does not say."""
         try:
-            return int(datetime.fromisoformat(self.created_at).timestamp() * 1000)
+            return int(datetime.fromisoformat(str(self.created_at)).timestamp() * 1000)
         except ValueError:
             return 0
 

@@ -196,6 +196,7 @@ def _contact(line: ChatLine, recipient: Recipient) -> dict[str, str]:
     kind, _, user_id = line.customer.partition(":")
     if kind == "u" and line.believed:
         traits = recipient.traits
-        names = [traits[each] for each in ("first_name", "last_name") if traits.get(each)]
-        return {"identifier": user_id, "name": (" ".join(names) or user_id)[:NAME_CHARACTERS]}
+        first, last = (traits.get(f"{which}_name") or traits.get(f"{which}Name") or "" for which in ("first", "last"))
+        name = f"{first} {last}".strip() or traits.get("name") or user_id
+        return {"identifier": user_id, "name": name[:NAME_CHARACTERS]}
     return {"identifier": f"rapport-{effect_id('visitor', line.anonymous_id or line.customer)}", "name": VISITOR}

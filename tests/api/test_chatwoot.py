@@ -204,6 +204,7 @@ LEFT: list[dict[str, Any]] = [
     {"content_attributes": {"deleted": True}},
     {"event": "message_updated", "created_at": "2026-09-09T10:00:00.000Z"},
     {"event": "message_updated", "created_at": "2020-03-03 13:05:57 UTC"},
+    {"event": "message_updated", "created_at": None},
     {"event": "conversation_typing_on"},
     {"event": "conversation_updated"},
     {"event": ""},

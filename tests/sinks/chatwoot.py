@@ -17,9 +17,13 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from pipeline.sinks import chatwoot
+from pipeline.talks import Talks
+
 INBOX = "mN5hAbCdEfGhIjKlMnOpQrSt"
 SECRET = "n8vQw2ZxKp4tYs7uRb9dLmEc"
 AGENT = {"id": 7, "name": "Kim Doe", "email": "kim@shop.example", "type": "user"}
+TALKS = Talks(b"identity secret")
 ACCOUNT = {"id": 1, "name": "Example Shop"}
 _PATH = re.compile(r"/public/api/v1/inboxes/([^/]+)/contacts(?:/([^/]+)(/conversations)?(?:/(\d+)/(\w+))?)?")
 
@@ -214,3 +218,8 @@ def signed(payload: object, *, secret: str = SECRET, seconds: int | None = None)
         "X-Chatwoot-Timestamp": at,
         "X-Chatwoot-Signature": f"sha256={digest}",
     }
+
+
+def destination(url: str) -> chatwoot.Chatwoot:
+    """What sends to it."""
+    return chatwoot.Chatwoot(url, INBOX, TALKS, allow_private=True)

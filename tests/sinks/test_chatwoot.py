@@ -15,31 +15,15 @@ from pipeline.sinks import chatwoot as module
 from pipeline.sinks.chatwoot import is_for_agents
 from pipeline.sinks.destination import Later, Outcome, Recipient, Rejected, Sent, Unknown
 from pipeline.sinks.steps import Options
-from pipeline.talks import Talk, Talks
-from sinks.chatwoot import INBOX, Chatwoot
-from sinks.world import ADA, NOW, QUICK, Inline, World, mail, settle, turn_until
-
-TALKS = Talks(b"identity secret")
+from pipeline.talks import Talk
+from sinks.chatwoot import INBOX, TALKS, Chatwoot, destination
+from sinks.world import ADA, NOW, QUICK, Inline, World, line, mail, settle, turn_until
 
 
 @pytest.fixture
 def there() -> Iterator[Chatwoot]:
     with Chatwoot() as made:
         yield made
-
-
-def line(number: int = 1, **terms: Any) -> ChatLine:
-    """Something Ada writes, at the browser `browser`."""
-    given: dict[str, Any] = {
-        "id": f"line-{number}", "customer": "u:ada", "anonymous_id": "browser", "conversation_id": "c-1",
-        "kind": "MESSAGE", "by": "VISITOR", "agent_id": "", "agent_name": "", "text": f"line {number}", "url": "",
-        "believed": True, "message_id": f"m-{number}", "at": NOW, "decided_at": NOW,
-    }  # fmt: skip
-    return ChatLine(**(given | terms))
-
-
-def destination(url: str) -> module.Chatwoot:
-    return module.Chatwoot(url, INBOX, TALKS, allow_private=True)
 
 
 def send(there: Chatwoot, said: ChatLine | None = None, recipient: Recipient = ADA) -> Outcome:
@@ -78,6 +62,8 @@ def test_who_logs_in_meanwhile_goes_on_with_it_and_another_conversation_is_anoth
     ("said", "traits", "identifier", "name"),
     [
         ({}, {"first_name": "Ada", "last_name": "Lovelace"}, "ada", "Ada Lovelace"),
+        ({}, {"lastName": "Lovelace", "name": "A. L."}, "ada", "Lovelace"),
+        ({}, {"name": "A. L."}, "ada", "A. L."),
         ({}, {}, "ada", "ada"),
         ({"believed": False}, {"first_name": "Ada"}, "", "Visitor"),
         ({"customer": "a:browser"}, {"first_name": "Ada"}, "", "Visitor"),

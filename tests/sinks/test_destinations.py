@@ -15,15 +15,17 @@ import msgspec
 import pytest
 
 from pipeline.core.customer.reach import Reach, Subscription
-from pipeline.core.effects import Task
+from pipeline.core.effects import ChatLine, Task
 from pipeline.sinks.destination import Deliverable, Later, Recipient, Sent
 from pipeline.sinks.outbox import Outbox
 from pipeline.sinks.push import Push, key_of, new_key, public_bytes, to_text
 from pipeline.sinks.webhook import Webhook
 from pipeline.sinks.writing import Templates
+from sinks.chatwoot import Chatwoot
+from sinks.chatwoot import destination as to_chatwoot
 from sinks.postbox import LINKS, Postbox
 from sinks.receiver import SECRET, Receiver
-from sinks.world import ADA, LATER, NOW, mail, message
+from sinks.world import ADA, LATER, NOW, line, mail, message
 
 
 class Seen(msgspec.Struct):
@@ -36,6 +38,8 @@ class Seen(msgspec.Struct):
     breaks: Callable[[], None]
     """From now on it does not take anything."""
     recipient: Recipient = ADA
+    effect: Callable[..., Deliverable] = mail
+    """What it takes, by number; it has the id `voucher-NUMBER` unless told otherwise."""
 
 
 @contextmanager
@@ -103,9 +107,28 @@ def push(_folder: Path) -> Iterator[Seen]:
         )
 
 
-DESTINATIONS = [outbox, webhook, email, push]
+@contextmanager
+def chatwoot(_folder: Path) -> Iterator[Seen]:
+    with Chatwoot() as there:
+
+        def said(number: int, **terms: Any) -> ChatLine:
+            return line(number, **({"id": f"voucher-{number}"} | terms))
+
+        def ids() -> list[str]:
+            return [it["echo_id"] for each in there.conversations for it in each["messages"]]
+
+        def broken() -> None:
+            there.before = lambda _method, _path: 503
+
+        # A message is no list of fields: `tests/sinks/test_chatwoot.py` reads it.
+        yield Seen(to_chatwoot(there.url), ids, lambda _: {}, broken, effect=said)
+
+
+DESTINATIONS = [outbox, webhook, email, push, chatwoot]
 WHOLE = [outbox, webhook]
 """Those that hand on all fields."""
+REPEATABLE = [outbox, webhook, email, push]
+"""Those whose receivers know a repeat by its id."""
 
 
 @pytest.fixture(params=DESTINATIONS, ids=lambda make: make.__name__)
@@ -133,20 +156,22 @@ def test_what_is_sent_arrives_with_all_its_fields(seen: Seen, effect: Deliverabl
 
 
 def test_rendering_is_pure(seen: Seen) -> None:
-    assert seen.destination.render(mail(1), seen.recipient) == seen.destination.render(mail(1), seen.recipient)
+    first, again = (seen.destination.render(seen.effect(1), seen.recipient) for _ in range(2))
+    assert first == again
     assert seen.ids() == []
 
 
+@pytest.mark.parametrize("seen", REPEATABLE, ids=lambda make: make.__name__, indirect=True)
 def test_the_same_again_is_the_same_for_whoever_receives_it(seen: Seen) -> None:
     for _ in range(3):
-        assert seen.destination.send(seen.destination.render(mail(1), seen.recipient)) == Sent()
+        assert seen.destination.send(seen.destination.render(seen.effect(1), seen.recipient)) == Sent()
     assert seen.ids() == ["voucher-1"]
 
 
 def test_what_cannot_be_taken_now_is_said_to_be_tried_later(seen: Seen) -> None:
-    seen.destination.send(seen.destination.render(mail(1), seen.recipient))
+    seen.destination.send(seen.destination.render(seen.effect(1), seen.recipient))
     seen.breaks()
-    outcome = seen.destination.send(seen.destination.render(mail(2), seen.recipient))
+    outcome = seen.destination.send(seen.destination.render(seen.effect(2), seen.recipient))
     assert isinstance(outcome, Later)
     assert outcome.reason
 
@@ -154,13 +179,13 @@ def test_what_cannot_be_taken_now_is_said_to_be_tried_later(seen: Seen) -> None:
 @pytest.mark.parametrize("bad", ["", "../evil", "a/b", "a\nb", "x" * 200, "naïve"])
 def test_an_id_no_core_makes_is_refused(seen: Seen, bad: str) -> None:
     with pytest.raises(ValueError, match="the id of an effect"):
-        seen.destination.render(mail(1, id=bad), seen.recipient)
+        seen.destination.render(seen.effect(1, id=bad), seen.recipient)
     with pytest.raises(ValueError, match="the id of an effect"):
         seen.destination.withdraw(bad)
 
 
 def test_taking_back_says_whether_it_could(seen: Seen) -> None:
-    seen.destination.send(seen.destination.render(mail(1), seen.recipient))
+    seen.destination.send(seen.destination.render(seen.effect(1), seen.recipient))
     was_there = seen.destination.withdraw("voucher-1")
     assert seen.ids() == ([] if was_there else ["voucher-1"])
     assert not seen.destination.withdraw("voucher-1")

@@ -16,8 +16,11 @@ from pipeline.backends.contract import Unavailable
 from pipeline.backends.kafka_redis import KafkaRedis
 from pipeline.core.deliveries import OPEN
 from pipeline.core.events import SERVER, ConsentChange, Customer
+from pipeline.sinks.chatwoot import is_for_agents
 from pipeline.sinks.permission import Permission
-from sinks.world import NOW, Anybody, Counting, World, message, turn_until
+from pipeline.sinks.steps import Options
+from sinks.chatwoot import Chatwoot, destination
+from sinks.world import NOW, Anybody, Counting, World, line, message, turn_until
 
 TOPICS = "".join(
     f"[topics.{name}]\npartitions = {count}\nretention_days = 1\n"
@@ -29,6 +32,7 @@ TOPICS = "".join(
         ("deliveries", 2),
         ("decisions", 1),
         ("erasures", 1),
+        ("conversations", 2),
     )
 )
 
@@ -156,3 +160,23 @@ def test_a_dead_destination_delays_no_other_on_kafka_either(world: World) -> Non
     turn_until(deliverers, lambda: len(alive.acts) == 20)
     for each in deliverers:
         each.close()
+
+
+def test_what_visitors_say_comes_to_chatwoot_in_the_order_of_each(world: World) -> None:
+    options = Options(repeats=False, deliverer="deliver-chatwoot", in_order=True)
+    visitors, lines = range(4), range(5)
+    with Chatwoot() as there:
+        for number in lines:
+            world.emit(*(line(10 * number + who, customer=f"a:{who}", anonymous_id=f"{who}") for who in visitors))
+        serving = world.deliverer(
+            destination(there.url),
+            takes=is_for_agents,
+            topics=("conversations",),
+            options=options,
+            pool=ThreadPoolExecutor(8),
+        )
+        turn_until([serving], lambda: all_ended(world, len(visitors) * len(lines)))
+        serving.close()
+        assert set(world.last().values()) == {"SENT"}
+        said = sorted([it["content"] for it in each["messages"]] for each in there.conversations)
+        assert said == sorted([f"line {10 * number + who}" for number in lines] for who in visitors)

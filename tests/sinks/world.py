@@ -12,7 +12,7 @@ from api.running import CODEC, EVENTS, voucher
 from pipeline.backends.contract import Backend, LogRecord, NewRecord
 from pipeline.backends.reading import blocks
 from pipeline.core.deliveries import DELIVERIES, Delivery
-from pipeline.core.effects import TOPIC_OF, Effect, Message
+from pipeline.core.effects import TOPIC_OF, ChatLine, Effect, Message
 from pipeline.core.events import EffectDelivered
 from pipeline.observe import DeliverMeasures, new_registry
 from pipeline.sinks.choosing import NotPermittedError
@@ -180,3 +180,13 @@ def message(number: int, **terms: Any) -> Message:
         "template": "news", "values": "{}", "reason": "r", "facts": "{}", "decided_at": NOW, "not_after": LATER,
     }  # fmt: skip
     return Message(**(given | terms))
+
+
+def line(number: int = 1, **terms: Any) -> ChatLine:
+    """Something Ada writes to an agent, at the browser `browser`."""
+    given: dict[str, Any] = {
+        "id": f"line-{number}", "customer": "u:ada", "anonymous_id": "browser", "conversation_id": "c-1",
+        "kind": "MESSAGE", "by": "VISITOR", "agent_id": "", "agent_name": "", "text": f"line {number}", "url": "",
+        "believed": True, "message_id": f"m-{number}", "at": NOW, "decided_at": NOW,
+    }  # fmt: skip
+    return ChatLine(**(given | terms))
