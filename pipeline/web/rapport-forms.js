@@ -5,7 +5,8 @@
  *   rapport.form('consent')       what the visitor allows; also before they allowed anything
  *   rapport.form('preferences')   interests, channels, how often, when
  *   rapport.form('order')         the questionnaire after an order, if one is open; or a questionnaire's own name
- *   rapport.form('visit_end')     the one for who is about to leave: shown once the mouse goes out at the top
+ *   rapport.form('visit_end')     the one for who is about to leave: once the mouse goes out at the top; without one,
+ *                                 at the return from another tab or app, or a minute after the last sign of life
  *
  * Laws: what comes from the network is shown as text, never as markup; a link leads to https or to this site; a slot
  * is in the page itself, for the site's own styles (.rapport-module), a form is in rapport.js's shadow root.
@@ -14,6 +15,7 @@
   'use strict';
   const rapport = window.rapport;
   if (!rapport.extend) return;
+  const QUIET_MS = 60000;
 
   rapport.extend((kit) => {
     const { element, button, stage, identity, read, write, report, consent, streamHost, writeKey, warn } = kit;
@@ -310,14 +312,38 @@
         else if ((read('asked') || 0) < Date.now() - 86400000) whenLeaving(() => showQuestionnaire(questionnaire));
       }).catch((problem) => warn('no questionnaire:', problem));
     }
+    // The mouse goes out at the top. Who has none comes back from another tab or app, or does nothing more.
     function whenLeaving(then) {
-      const leaves = (moved) => {
-        if (moved.clientY > 0 || open) return;
-        document.documentElement.removeEventListener('mouseleave', leaves);
+      const hidden = () => document.visibilityState === 'hidden';
+      let away = hidden();
+      let quiet = 0;
+      let mouse = false;
+      const leaves = () => {
+        if (open) return;
+        clearTimeout(quiet);
+        signs.forEach(([where, name, heard]) => where.removeEventListener(name, heard));
         write('asked', Date.now());
         then();
       };
-      document.documentElement.addEventListener('mouseleave', leaves);
+      const wait = (did) => {
+        clearTimeout(quiet);
+        mouse = mouse || did.pointerType === 'mouse';
+        if (!mouse) quiet = setTimeout(silent, QUIET_MS, did);
+      };
+      const silent = (did) => {
+        if (document.querySelector('input:focus, select:focus, textarea:focus')) wait(did);
+        else if (!hidden()) leaves();
+      };
+      const signs = [
+        [document.documentElement, 'mouseleave', (moved) => moved.clientY <= 0 && leaves()],
+        [document, 'visibilitychange', () => {
+          if (away && !hidden()) leaves();
+          away = hidden();
+        }],
+        ...['pointerdown', 'pointermove', 'keydown', 'scroll'].map((name) => [window, name, wait]),
+      ];
+      signs.forEach(([where, name, heard]) => where.addEventListener(name, heard, { passive: true }));
+      wait({});
     }
     return openForm;
   });

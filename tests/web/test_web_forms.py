@@ -236,15 +236,68 @@ def test_a_questionnaire_is_answered_by_keyboard(site: StandIn, open_library: Op
     expect(page.locator("#own")).to_be_focused()
 
 
+LEAVE = "document.documentElement.dispatchEvent(new MouseEvent('mouseleave', {clientY: -1}))"
+
+
 def test_who_is_about_to_leave_is_asked_once(site: StandIn, open_library: Open) -> None:
     site.questionnaire = ASKED
     page = open_library()
-    leave = "document.documentElement.dispatchEvent(new MouseEvent('mouseleave', {clientY: -1}))"
     page.evaluate("rapport.form('visit_end')")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    page.evaluate(leave)
+    page.evaluate(LEAVE)
     expect(page.get_by_role("dialog", name="How was it?")).to_be_visible()
     page.keyboard.press("Escape")
     page.evaluate("rapport.form('visit_end')")
-    page.evaluate(leave)
+    page.evaluate(LEAVE)
     expect(page.get_by_role("dialog")).to_have_count(0)
+
+
+TAB = """(state) => {
+  Object.defineProperty(document, 'visibilityState', {value: state, configurable: true});
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+MOUSE = "window.dispatchEvent(new PointerEvent('pointermove', {pointerType: 'mouse'}))"
+OWN_FIELD = "document.body.append(Object.assign(document.createElement('input'), {id: 'own'}))"
+
+
+@pytest.fixture
+def leaving(site: StandIn, open_library: Open) -> Page:
+    """A page that waits for its visitor to leave, and whose time passes as the test says."""
+    site.questionnaire = ASKED
+    page = open_library()
+    page.evaluate(OWN_FIELD)
+    page.clock.install()
+    page.evaluate("rapport.form('visit_end')")
+    return page
+
+
+def test_who_comes_back_to_the_page_is_asked(leaving: Page) -> None:
+    leaving.evaluate(TAB, "hidden")
+    leaving.clock.fast_forward("10:00")
+    expect(leaving.get_by_role("dialog")).to_have_count(0)
+    leaving.evaluate(TAB, "visible")
+    expect(leaving.get_by_role("dialog", name="How was it?")).to_be_visible()
+    leaving.keyboard.press("Escape")
+    leaving.clock.fast_forward("10:00")
+    leaving.evaluate(TAB, "visible")
+    expect(leaving.get_by_role("dialog")).to_have_count(0)
+
+
+def test_without_a_mouse_who_does_nothing_for_a_minute_is_asked_but_not_while_they_write(leaving: Page) -> None:
+    leaving.clock.fast_forward("00:50")
+    leaving.keyboard.press("ArrowDown")
+    leaving.clock.fast_forward("00:50")
+    leaving.locator("#own").focus()
+    leaving.clock.fast_forward("01:01")
+    expect(leaving.get_by_role("dialog")).to_have_count(0)
+    leaving.locator("#own").blur()
+    leaving.clock.fast_forward("01:01")
+    expect(leaving.get_by_role("dialog", name="How was it?")).to_be_visible()
+
+
+def test_who_has_a_mouse_is_not_asked_for_being_quiet(leaving: Page) -> None:
+    leaving.evaluate(MOUSE)
+    leaving.clock.fast_forward("10:00")
+    expect(leaving.get_by_role("dialog")).to_have_count(0)
+    leaving.evaluate(LEAVE)
+    expect(leaving.get_by_role("dialog", name="How was it?")).to_be_visible()
