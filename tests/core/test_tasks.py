@@ -44,3 +44,11 @@ def test_a_browser_that_has_become_somebody_passes_it_on():
     browser = buyer(0, key="a:b1", identity=Identity(owner="u:ann", owner_trust="SERVER"))
     _, outputs = stepped(browser)
     assert outputs == [Send("u:ann", REACHED)]
+
+
+def test_what_was_told_of_a_browser_s_task_is_not_told_of_its_person_s():
+    told, _ = stepped(buyer(0, key="a:b1"))
+    profile, _ = stepped(buyer(0), but(REACHED, task_id="t2"))
+    profile, _ = stepped(profile, handed_over(told))
+    assert list(profile.tasks.done) == ["t1", "t2"]
+    assert stepped(profile)[1] == []

@@ -10,14 +10,14 @@ import msgspec
 
 from pipeline.core.customer.notes import Note
 from pipeline.core.effects import Output, TaskDone
-from pipeline.core.events import Stimulus
+from pipeline.core.events import HandedOver, Stimulus
 from pipeline.core.rules import Rules
 from pipeline.core.task_events import TaskCompleted
 
 if TYPE_CHECKING:
     from pipeline.core.customer.profile import Profile
 
-HEARS: frozenset[type] = frozenset({TaskCompleted})
+HEARS: frozenset[type] = frozenset({TaskCompleted, HandedOver})
 MAX_DONE = 50
 MAX_OUTCOME_CHARACTERS = 64
 MAX_NOTE_CHARACTERS = 1_000
@@ -44,6 +44,8 @@ def step(
 ) -> tuple[Tasks, Sequence[Output | Note]]:
     """The slice after `event`; the first word on a task counts."""
     own = profile.tasks
+    if isinstance(event, HandedOver) and event.history is not None and event.history.tasks.done:
+        return Tasks(dict(list((event.history.tasks.done | own.done).items())[-MAX_DONE:])), ()
     if not isinstance(event, TaskCompleted) or event.task_id in own.done:
         return own, ()
     outcome, note = event.outcome[:MAX_OUTCOME_CHARACTERS], event.note[:MAX_NOTE_CHARACTERS]
