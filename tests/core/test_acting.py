@@ -4,7 +4,21 @@ import json
 
 import pytest
 
-from core.making import CALL, DAY, NEWS, PROMPT, T0, WIN_BACK, but, buyer, candidate, order, rules
+from core.making import (
+    CALL,
+    DAY,
+    NEWS,
+    PROMPT,
+    T0,
+    WIN_BACK,
+    but,
+    buyer,
+    candidate,
+    handed_over,
+    order,
+    rules,
+    visitor,
+)
 from pipeline.core.customer import decisions
 from pipeline.core.customer.consent import Consent, Permission
 from pipeline.core.customer.notes import Granted
@@ -104,6 +118,8 @@ def test_a_task_needs_the_permission_for_the_way_its_kind_takes(kind, channel):
     assert json.loads(decision.facts) == {"not_permitted": [channel], "purpose": "marketing"}
 
 
+PROVEN = handed_over(visitor())
+CLAIMED = but(PROVEN, message=but(PROVEN.message, trust=BROWSER))
 ALWAYS_QUIET = Policy(quiet_from="00:00", quiet_until="23:59")
 TOLD = but(CALL, do=DoWebhook(event="ordered", values={"team": "vip"}, valid_days=2), contact=Contact())
 
@@ -144,9 +160,9 @@ def test_telling_a_system_is_no_contact_and_waits_for_nothing():
     assert own.contacted == (T0,) * 10
 
 
+@pytest.mark.parametrize("claimed", [order("o1", trust=BROWSER), CLAIMED], ids=["an event", "a history"])
 @pytest.mark.parametrize("campaign", [NEWS, CALL, TOLD])
-def test_what_leaves_the_page_never_rests_on_a_mere_claim_to_be_somebody(campaign):
-    claimed = order("o1", trust=BROWSER)
+def test_what_leaves_the_page_never_rests_on_a_mere_claim_to_be_somebody(campaign, claimed):
     said = {"email_marketing": True, "phone_marketing": True}
     made, decision = decided(campaign, candidate(campaign), claimed, **said)
     assert (made, decision.reason) == ([], "unverified")

@@ -13,7 +13,7 @@ from pipeline.core.customer import acting, permitted
 from pipeline.core.customer.conditions import unmet
 from pipeline.core.customer.notes import Candidate, Fact, begun_with, order_occasion
 from pipeline.core.do import DoChatPrompt, DoPoints, DoVoucher
-from pipeline.core.events import Stimulus, Tracked
+from pipeline.core.events import HandedOver, ProfileHandedOver, Stimulus, Tracked
 from pipeline.core.identifiers import category_key, product_key, stable_percent
 from pipeline.core.rules import Campaign, Rules
 from pipeline.core.when import (
@@ -80,7 +80,8 @@ def is_unverified(sitting: Sitting, campaign: Campaign) -> bool:
     """What leaves the page rests on what a stranger cannot fake: never on a mere claim to be somebody, and a voucher
     never on clicks. Points, and vouchers for answers, are for who is known: there is no end of unknown browsers."""
     event, do, when = sitting.event, campaign.do, campaign.when
-    if isinstance(event, Tracked) and not sitting.profile.believes(event.trust):
+    said = event.message if isinstance(event, HandedOver) else event
+    if isinstance(said, Tracked | ProfileHandedOver) and not sitting.profile.believes(said.trust):
         return True
     if not isinstance(do, DoVoucher | DoPoints):
         return False
