@@ -104,6 +104,7 @@ def test_the_room_is_bounded() -> None:
         ("kim lou", (line(1), answer(2), line(3, anonymous_id="b"), answer(4, anonymous_id="b")), 1),
         ("kim", (line(1), answer(2), line(3, anonymous_id="b")), 0),
         ("kim", (line(1), answer(2, "lou")), 1),
+        ("kim", (line(1), answer(2, "chatwoot-7"), line(3, anonymous_id="b"), answer(4, "x", anonymous_id="b")), 1),
     ],
 )
 def test_free_is_who_could_take_one_more_after_those_who_wait(

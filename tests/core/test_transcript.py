@@ -41,6 +41,11 @@ def test_only_who_may_speaks_for_an_agent(event, trust, agent_id, by):
     assert (line.by if line else None) == by
 
 
+def test_nobody_waits_for_an_answer_longer_than_a_day():
+    line = told(visitor(), said("Message Sent"), T0)
+    assert line.not_after == T0 + 24 * 3_600_000
+
+
 @pytest.mark.parametrize(
     ("key", "trust", "believed"), [("a:b", BROWSER, True), ("u:a", BROWSER, False), ("u:a", VERIFIED, True)]
 )
