@@ -20,7 +20,7 @@ import reliability
 import typer
 from prometheus_client import CollectorRegistry
 
-from pipeline import campaigns, observe, spooling, vitals
+from pipeline import campaigns, observe, replies, spooling, vitals
 from pipeline.__main__ import command_line
 from pipeline.codec import CONTROLS, EFFECTS, INPUTS, INTERNALS, LEDGER, local_ids, schema_text
 from pipeline.core import condition, do, rules, scheme, site, when
@@ -259,7 +259,8 @@ def metrics_page() -> str:
         ("collect", spooling.SpoolMeasures),
         ("work", observe.WorkerMeasures),
         ("serve", observe.ApiMeasures),
-        ("serve", observe.chat_webhooks),
+        ("serve", replies.chat_webhooks),
+        ("serve", replies.messages),
         ("deliver", observe.DeliverMeasures),
         ("relay", observe.RelayMeasures),
         ("collect", vitals.HeartMeasures),

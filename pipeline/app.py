@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from pipeline import observe, rulebook, vitals
+from pipeline import observe, replies, rulebook, vitals
 from pipeline.backends.contract import Appender, Backend, NewRecord, Reader, Store, WorkerLog
 from pipeline.backends.reading import blocks
 from pipeline.backends.sqlite import Embedded
@@ -217,6 +217,7 @@ class App:
             desk=desk_of(settings),
             chatwoot=chatwoot_of(settings, self.registry),
             shop=shop,
+            message_outcome=replies.messages(self.registry),
             follows_events=follows_events,
         )
         return Api(options, self.backend.reader, self.appender("serve"), self.codec, wall_ms, self.metrics)

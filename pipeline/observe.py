@@ -64,17 +64,6 @@ def limited(registry: CollectorRegistry, limits: Iterable[str] = ()) -> Callable
     return lambda limit: counter.labels(limit).inc()
 
 
-def chat_webhooks(registry: CollectorRegistry) -> Callable[[str], None]:
-    """Counts the webhooks of another chat product, by what became of each."""
-    counter = Counter(
-        "rapport_chat_webhooks_total",
-        "Webhooks of Chatwoot: said (an agent's answer), ended, ignored, or foreign (of another inbox).",
-        ["outcome"],
-        registry=registry,
-    )
-    return lambda outcome: counter.labels(outcome).inc()
-
-
 class CollectorMeasures:
     """Implements `pipeline.producers.collector.measures.Measures`."""
 

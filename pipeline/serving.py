@@ -5,7 +5,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from pipeline import observe
+from pipeline import replies
 from pipeline.api.desk.agents import BadAgents, read_agents
 from pipeline.api.desk.desk import DeskOptions
 from pipeline.api.options import ChatwootOptions
@@ -34,7 +34,7 @@ def chatwoot_of(settings: Settings, registry: CollectorRegistry) -> ChatwootOpti
     """Chatwoot's webhooks; None: agents don't answer there."""
     if not settings.chatwoot_url:
         return None
-    return ChatwootOptions(secret=settings.chatwoot_secret, heard=observe.chat_webhooks(registry))
+    return ChatwootOptions(secret=settings.chatwoot_secret, heard=replies.chat_webhooks(registry))
 
 
 class Together:

@@ -1,5 +1,6 @@
 """What is measured has few labels, whatever is measured: nothing of a customer, and no figure of a decision."""
 
+from pipeline import replies
 from pipeline.core.effects import Decision
 from pipeline.observe import WorkerMeasures, exposition, new_registry
 
@@ -23,6 +24,16 @@ def test_a_decision_is_counted_by_its_named_reason() -> None:
         measures.decided([decision], 1)
     counted = [line for line in exposition(registry).decode().splitlines() if "rapport_decisions_total{" in line]
     assert counted == ['rapport_decisions_total{campaign="win-back",outcome="TAKEN",reason="lapsed"} 2.0']
+
+
+def test_what_became_of_a_message_is_counted_by_channel_outcome_and_campaign() -> None:
+    registry = new_registry()
+    told = replies.messages(registry)
+    told("email", "opened", "win-back")
+    told("email", "opened", "win-back")
+    counted = [line for line in exposition(registry).decode().splitlines() if "message_outcomes_total{" in line]
+    label = 'campaign="win-back",channel="email",outcome="opened"'
+    assert counted == [f"rapport_message_outcomes_total{{{label}}} 2.0"]
 
 
 def test_what_is_left_of_budgets_replaces_what_was() -> None:

@@ -298,6 +298,12 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 (("sum by (destination) (rapport_deliveries_pending)", "{{destination}}"),),
             ),
             Panel(
+                "What became of messages",
+                "ops",
+                "delivered, opened, clicked, bounced, complained of, confirmed or unsubscribed, by channel.",
+                rates("rapport_message_outcomes_total", "channel, outcome"),
+            ),
+            Panel(
                 "Circuits",
                 "bool_on_off",
                 "On: the destination fails again and again and is only probed.",

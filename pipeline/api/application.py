@@ -219,7 +219,7 @@ def _topics(options: ApiOptions) -> dict[str, int]:
 
 def _visitor_routes(api: Context) -> list[Route]:
     """What is on the page for a visitor; what becomes of mails: where their links lead, what a provider reports."""
-    scribe = Scribe(api.codec, api.clock, api.options.source)
+    scribe = Scribe(api.codec, api.clock, api.options.source, api.options.message_outcome)
     links = Links(api.options.identity_secret)
     hook = MailHook(api.access, links, api.appender, scribe)
     site = SiteInForce(api.questions, api.clock)

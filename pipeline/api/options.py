@@ -43,6 +43,8 @@ class ApiOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of the demo shop's pages; None: there is no shop."""
     shop_vendor: Path | None = None
     """Folder with a foreign SDK's browser build, served under `/shop/vendor/`; None: there is none."""
+    message_outcome: Callable[[str, str, str], None] = lambda _channel, _outcome, _campaign: None
+    """Told what became of each message: one of `pipeline.api.said.OUTCOMES`, or `unsubscribed`."""
     follows_events: bool = False
     """The live feed also shows what people do with what reached them. It reads all events for that: for
     demonstrations."""

@@ -8,24 +8,40 @@ import msgspec
 
 from pipeline.backends.contract import NewRecord
 from pipeline.codec import Codec
+from pipeline.core.customer.consent import CONFIRMED_BY
 from pipeline.core.customer.preferences import UPDATED
 from pipeline.core.events import SERVER, Clickstream, ConsentChange, Customer, Trust
 from pipeline.links import Link
 
 EVENTS = "events"
+OUTCOMES = {
+    "Email Delivered": "delivered",
+    "Email Opened": "opened",
+    "Email Link Clicked": "clicked",
+    "Email Bounced": "bounced",
+    "Email Marked as Spam": "complained",
+    CONFIRMED_BY: "confirmed",
+}
+"""What became of a message, by the event that says so."""
 
 
 class Scribe:
-    """Makes the records. `clock` returns epoch ms."""
+    """Makes the records. `clock` returns epoch ms; `told` is called with the channel, what became of a message
+    (`OUTCOMES`, or `unsubscribed`) and the campaign."""
 
-    def __init__(self, codec: Codec, clock: Callable[[], int], source: str) -> None:
+    def __init__(
+        self, codec: Codec, clock: Callable[[], int], source: str, told: Callable[[str, str, str], None]
+    ) -> None:
         self._codec = codec
         self._clock = clock
         self._source = source
+        self._told = told
 
     def consent(self, link: Link, changes: tuple[ConsentChange, ...]) -> NewRecord:
         """The customer of a link changes what they permit: whoever has the link has the mailbox, which is as good as
         a second opt-in. Said again it is said again: another id each time."""
+        if any(each.channel in (link.channel, "*") and not each.granted for each in changes):
+            self._told(link.channel, "unsubscribed", link.campaign)
         now = self._clock()
         user, browser = _ids(link.customer)
         event = Customer(
@@ -66,6 +82,8 @@ class Scribe:
         self, link: Link, event: str, message_id: str, trust: Trust = SERVER, at: int = 0, **properties: str
     ) -> NewRecord:
         """Something became of a mail (Segment's e-mail events); the same `message_id` is the same happening."""
+        softly = "soft_" if properties.get("type") == "soft" else ""
+        self._told(link.channel, softly + OUTCOMES[event], link.campaign)
         now = self._clock()
         user, browser = _ids(link.customer)
         said = {"effect_id": link.effect_id, "channel": link.channel, "campaign": link.campaign} | properties

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 
@@ -70,6 +72,29 @@ def test_looking_at_the_page_changes_nothing(idle: Running) -> None:
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert get(idle, f"/c/{sealed('confirm')}").status_code == 200
     assert said(idle) == []
+
+
+def test_what_becomes_of_messages_is_counted_by_channel_and_campaign(tmp_path: Path) -> None:
+    told: list[tuple[str, str, str]] = []
+    with Running(tmp_path / "data", message_outcome=lambda *outcome: told.append(outcome)).serving() as served:
+        get(served, f"/o/{sealed('open')}")
+        get(served, f"/o/{sealed('open')}")
+        get(served, f"/o/{sealed('unsubscribe')}")  # none of ours
+        get(served, f"/l/{sealed('click', url='https://shop.example/')}")
+        post(served, f"/c/{sealed('confirm', campaign='double-opt-in')}")
+        post(served, f"/u/{sealed('unsubscribe')}", ONE_CLICK)
+        post(served, f"/u/{sealed('unsubscribe')}", "do=nothing")
+        post(served, f"/u/{sealed('unsubscribe')}", "do=choose&channel=sms")
+        post(served, f"/u/{sealed('unsubscribe')}", "do=choose&channel=email")
+        reports = [{"type": "delivered"}, {"type": "bounced"}, {"type": "bounced", "permanent": False}]
+        for each in (*reports, {"type": "complained"}):
+            told_by = {"events": [each | {"message_id": f"<{sealed('mail')}@shop.example>"}]}
+            assert served.client.post("/v1/email/events", json=told_by).json()["accepted"] == 1
+    mails = ["opened", "opened", "clicked", "unsubscribed", "unsubscribed", "unsubscribed"]
+    expected = [
+        ("email", name, "win-back") for name in (*mails, "delivered", "bounced", "soft_bounced", "complained")
+    ]
+    assert sorted(told) == sorted([*expected, ("email", "confirmed", "double-opt-in")])
 
 
 def test_one_click_of_a_mail_program_unsubscribes(at_work: Running) -> None:

@@ -33,6 +33,7 @@ UNITS = {"s", "ops", "reqps", "short", "percentunit", "bool_on_off", "bytes"}
 NEEDS_MORE = {
     "rapport_worker_recoveries_total": "a batch that was thrown away",
     "rapport_dead_letters_total": "a record that nobody can read",
+    "rapport_message_outcomes_total": "a mail that is opened",
     "rapport_http_limited_total": "a client that asks too much",
     "rapport_worker_events_dropped_total": "an event of somebody who was erased",
     "rapport_budget_left": "a campaign with a budget",
