@@ -69,14 +69,15 @@ condition: each time that is a decision. `python -m bench.growth`; what follows 
 """
 NEWSLETTER = """`python -m bench.newsletter`: one edition of a newsletter to all known people, embedded. First it is
 decided for each of them (consent, caps, quiet hours), then each mail's subject, text and page are rendered, with its
-links and three recommended products, into a stand-in that counts. Both processes are ended by kill -9 half way and started again, and every delivery
-is looked up in the ledger afterwards. What the killed process had claimed and nobody can know is not repeated: it is
-listed as uncertain. `--smtp 10000` sends so many through a real mail server of this machine.
+links and three recommended products, into a stand-in that counts. Both processes are ended by kill -9 half way and
+started again, and every delivery is looked up in the ledger afterwards. What the killed process had claimed and
+nobody can know is not repeated: it is listed as uncertain. `--smtp 10000` sends so many through a real mail server of
+this machine.
 """
-PERSONALIZE = """`python -m bench.personalize`: `rapport up` with the history of 5,000 simulated shoppers and a catalogue,
-embedded, and on Kafka and Redis. An open loop asks `POST /v1/personalize` as the pages of known people do, for two slots: a
-greeting, and four products that go with the cart, the looks and the orders of that person. A wait counts from when the
-request was due.
+PERSONALIZE = """`python -m bench.personalize`: `rapport up` with the history of 5,000 simulated shoppers and a
+catalogue, embedded, and on Kafka and Redis. An open loop asks `POST /v1/personalize` as the pages of known people do,
+for two slots: a greeting, and four products that go with the cart, the looks and the orders of that person. A wait
+counts from when the request was due.
 """
 SECTIONS: dict[str, tuple[str, str]] = {
     "engines": ("Stream engines side by side", ENGINES),
