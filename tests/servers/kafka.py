@@ -9,7 +9,7 @@ import base64
 import subprocess
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -78,6 +78,11 @@ class KafkaServer(ServerProcess):
             "group.min.session.timeout.ms": "1000",
         }
 
+    def start(self) -> Self:
+        """Start it, and forget who knew it before."""
+        self._admin = None
+        return super().start()
+
     def prepare(self) -> None:
         """Write server.properties and format the data folder; raise ServerFailedError if Kafka refuses."""
         super().prepare()
@@ -113,7 +118,8 @@ class KafkaServer(ServerProcess):
             return False
 
     def admin(self) -> AdminClient:
-        """Return an admin client of this broker (one for the life of this object)."""
+        """Return an admin client of this broker: one for each time it is started. The one of the time before may wait
+        for ever for an answer of that broker's (seen in the proof: "Local: Timed out" to every further question)."""
         if self._admin is None:
             self._admin = AdminClient(
                 {
