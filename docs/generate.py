@@ -157,6 +157,8 @@ def type_in_words(hint: Any) -> str:
         return ", ".join(f"`{value}`" for value in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
         return f"list of {type_in_words(typing.get_args(hint)[0])}"
+    if typing.get_origin(hint) is dict:
+        return f"table, each a {type_in_words(typing.get_args(hint)[1])}"
     if typing.get_args(hint):
         return " or ".join(dict.fromkeys(type_in_words(part) for part in typing.get_args(hint)))
     return {str: "text", int: "whole number", float: "number", bool: "true or false"}.get(hint, "table")
@@ -172,6 +174,8 @@ def _bounds(meta: Any) -> Iterator[str]:
 
 def default_in_words(field: Any) -> str:
     """A field's default as one writes it in TOML."""
+    if field.default_factory is not msgspec.NODEFAULT:
+        return ""
     if field.default is msgspec.NODEFAULT:
         return "(required)"
     if isinstance(field.default, msgspec.Struct):

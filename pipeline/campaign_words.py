@@ -42,6 +42,8 @@ from pipeline.core.when import (
     WhenWasReferred,
 )
 
+TASKS = {"mailshot": "send them a mailshot", "phone": "call them", "visit": "visit them"}
+
 
 def in_words(campaign: Campaign) -> str:
     """The campaign as a marketer would say it, in a few sentences."""
@@ -79,8 +81,10 @@ def _when_in_words(when: Kind) -> str:
         case WhenInterested(category=category, views=views):
             return f"somebody has looked at {views} products of {category or 'one category'}"
         case WhenCartAbandoned(hours=hours, minutes=minutes):
-            spans = ((hours, "hours"), (minutes, "minutes"))
-            return f"a filled cart has been left alone for {' and '.join(f'{n} {unit}' for n, unit in spans if n)}"
+            spans = ((hours, "hour"), (minutes, "minute"))
+            return (
+                f"a filled cart has been left alone for {' and '.join(_so_many(n, unit) for n, unit in spans if n)}"
+            )
         case WhenScheduled(on=on, at=at):
             return f"it is {on}, {at}, where they live"
         case WhenSegmentEntered(segment=segment):
@@ -154,8 +158,11 @@ def _asked_in_words(asks: Campaign | Step | Segment) -> str:
 
 
 def _wait_in_words(step: Step) -> str:
-    parts = [f"{step.wait_days} days"] if step.wait_days else []
-    return " and ".join(parts + ([f"{step.wait_hours} hours"] if step.wait_hours else []))
+    return " and ".join(_so_many(n, unit) for n, unit in ((step.wait_days, "day"), (step.wait_hours, "hour")) if n)
+
+
+def _so_many(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 def _exit_in_words(one: Exit) -> str:
@@ -201,7 +208,8 @@ def _do_in_words(do: Do, contact: Contact) -> str:
     if isinstance(do, DoWebhook):
         return f"tell the webhook {do.event}, unless they refuse {contact.purpose} altogether"
     if isinstance(do, DoTask):
-        return f'have somebody do a {do.task} within {do.valid_days} days ("{do.instructions}"), {permitted}'
+        within = _so_many(do.valid_days, "day")
+        return f'have somebody {TASKS[do.task]} within {within} ("{do.instructions}"), {permitted}'
     off = f"{do.discount_percent} %" if do.discount_percent else f"{do.discount_cents / 100:.2f} {do.currency}"
     scope = {"": "", "most_bought": " the category they buy most"}.get(do.category, f" the category {do.category}")
     least = f" from {do.minimum_spend_cents / 100:.2f} {do.currency}".rstrip() if do.minimum_spend_cents else ""

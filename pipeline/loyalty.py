@@ -47,7 +47,8 @@ def in_words(scheme: Scheme) -> str:
     if scheme.cents_per_point:
         currency = f" {scheme.currency}" if scheme.currency else ""
         earned.append(f"a point for each {scheme.cents_per_point / 100:.2f}{currency} spent")
-    earned += [f"{factor} times as many for {name}" for name, factor in scheme.categories.items()]
+    for name, factor in scheme.categories.items():
+        earned.append(f"{factor} times as many for {name}" if factor else f"none for {name}")
     earned += [f"{scheme.per_order} for each order"] if scheme.per_order else []
     earned += [_event_in_words(each.event, each.points, each.at_most) for each in scheme.events]
     days = scheme.expire_after_days

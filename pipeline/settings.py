@@ -331,8 +331,8 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             f"prefix = {settings.prefix!r}: braces would break the placement of keys in a Redis Cluster"
         )
-    if settings.webhook_url and not (settings.webhook_secret and settings.webhook_channels):
-        raise SettingsError("webhook_url needs webhook_secret, and webhook_channels: which channels it gets")
+    if settings.webhook_url and not settings.webhook_secret:
+        raise SettingsError("webhook_url needs webhook_secret: what it gets is signed with it")
     if settings.email_host and not (settings.email_from and settings.links_url and settings.identity_secret):
         raise SettingsError(
             "email_host needs email_from, links_url and identity_secret, which seals the links in mails"

@@ -65,7 +65,7 @@ def test_it_is_said_in_words():
         "cart (live): when a filled cart has been left alone for 4 hours, and if (cart.cents above 500 or groups "
         "contains club) and not purchases.orders above 9, send them the message cart by email, as far as they permit "
         "marketing. 3 days later (again): send them the message again by email, as far as they permit marketing. "
-        '12 hours later (gift), if journey.bought is false: have somebody do a phone within 14 days ("Ask."), as '
+        '12 hours later (gift), if journey.bought is false: have somebody call them within 14 days ("Ask."), as '
         "far as they permit marketing. That ends when they buy or journey.days above 9 or they take a permission "
         "back or that cart is empty, bought or begun anew or they come into the segment vip or they drop out of the "
         "segment vip."

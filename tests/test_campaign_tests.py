@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import rulebook
-from pipeline.campaigns import parse, read_tests, to_json
+from pipeline.campaigns import KINDS, parse, read_tests, to_json
 from pipeline.rehearsal import script
 from pipeline.toml_files import CampaignError
 
@@ -131,3 +131,100 @@ def test_tests_are_not_published():
 def test_a_line_that_cannot_be_read_is_named(line):
     with pytest.raises(ValueError, match="line 2"):
         script.events(f"# one\n{line}")
+
+
+MAIL = 'kind = "message"\ntemplate = "reminder"'
+ANN = "2026-03-02 10:00 u:ann server Identified consent=email.marketing"
+TWO_ORDERS = """2026-03-02 10:01 u:ann server Order Completed order=o-1 total=10.00
+2026-03-02 10:02 u:ann server Order Completed order=o-2 total=10.00"""
+CART = "2026-03-02 10:01 u:ann verified Product Added product=cd-1 category=jazz price=10.00 quantity=1"
+LATER = "2026-03-20 10:00 log Time passes"
+ANSWER = """u:ann server Questionnaire Answered properties='{"questionnaire":"after-order","answers":{"why":"x"}}'"""
+OF_EACH_KIND = {
+    "lapsed": (
+        "",
+        f"{TWO_ORDERS}\n2026-12-20 10:00 log Time passes",
+        "2026-07-09 20:00 u:ann given",
+    ),
+    "regular_buyer": ("every_orders = 2", TWO_ORDERS, "2026-03-02 10:02 u:ann given"),
+    "signed_up": ("", "", "2026-03-02 10:00 u:ann given"),
+    "nth_order": ("order = 2", TWO_ORDERS, "2026-03-02 10:02 u:ann given"),
+    "stage_reached": ('stage = "repeat"', TWO_ORDERS, "2026-03-02 10:02 u:ann given"),
+    "interested": ("views = 1", CART.replace("Added", "Viewed"), "2026-03-02 10:01 u:ann given"),
+    "cart_abandoned": ("hours = 1", f"{CART}\n{LATER}", "2026-03-02 11:01 u:ann given"),
+    "scheduled": ('on = "2026-03-05"', LATER, "2026-03-05 09:00 u:ann given"),
+    "date": (
+        "",
+        "2026-03-02 10:01 u:ann server Identified birthday=2000-02-29\n2028-03-20 10:00 log Time passes",
+        "2027-02-28 09:00 u:ann given\n2028-02-29 09:00 u:ann given",
+    ),
+    "segment_entered": ('segment = "regulars"', TWO_ORDERS, "2026-03-02 10:02 u:ann given"),
+    "segment_left": (
+        'segment = "regulars"',
+        f"{TWO_ORDERS}\n2026-03-02 10:03 u:ann server Order Cancelled order=o-2",
+        "2026-03-02 10:03 u:ann given",
+    ),
+    "price_dropped": (
+        "",
+        f"{CART}\n2026-03-02 10:02 p:cd-1 Listed price=10.00 stock=3\n2026-03-02 10:03 p:cd-1 Listed price=8.00",
+        "2026-03-02 10:03 u:ann given",
+    ),
+    "back_in_stock": (
+        "",
+        f"{CART}\n2026-03-02 10:02 p:cd-1 Listed stock=0\n2026-03-02 10:03 p:cd-1 Listed stock=2",
+        "2026-03-02 10:03 u:ann given",
+    ),
+    "new_product": (
+        'category = "jazz"',
+        TWO_ORDERS.replace("10.00", "10.00 jazz=1")
+        + "\n2026-03-02 10:03 p:cd-9 Listed category=jazz price=9.00 is_new=yes",
+        "2026-03-02 10:03 u:ann given",
+    ),
+    "newsletter": ("", "2026-03-02 11:00 shop Newsletter kind=2026-10", "2026-03-02 11:00 u:ann given"),
+    "points_reached": ("points = 20", TWO_ORDERS, "2026-03-02 10:01 u:ann given"),
+    "tier_reached": ('tier = "silver"', TWO_ORDERS.replace("10.00", "900.00"), "2026-03-02 10:01 u:ann given"),
+    "answered": (
+        'questionnaire = "after-order"\nquestion = "why"\nop = "contains"\nvalue = "x"',
+        f"2026-03-02 10:01 {ANSWER}",
+        "2026-03-02 10:01 u:ann given",
+    ),
+}
+NOT_BY_MAIL = {"hesitating", "referred", "was_referred"}
+"""The first is a chat prompt's (campaigns/hesitation-chat.toml); invitations have codes that only a log can say."""
+
+
+@pytest.mark.parametrize("kind", OF_EACH_KIND)
+def test_a_campaign_of_every_kind_can_have_a_test(kind, tmp_path):
+    keys, events, expect = OF_EACH_KIND[kind]
+    text = f'name = "kind"\n[when]\nkind = "{kind}"\n{keys}\n[do]\n{MAIL}\n[contact]\nchannels = ["email"]\n'
+    (tmp_path / "segments").mkdir()
+    regulars = 'name = "regulars"\n[[all]]\nfield = "purchases.orders"\nop = "at_least"\nvalue = 2\n'
+    (tmp_path / "segments" / "regulars.toml").write_text(regulars)
+    scheme = (ROOT / "campaigns" / "loyalty.toml.txt").read_text()
+    (tmp_path / "loyalty.toml").write_text(scheme)
+    test = f"[[test]]\nname = 'it'\nevents = '''\n{ANN}\n{events}\n'''\nexpect = '''\n{expect}\n'''\n"
+    (tmp_path / "kind.toml").write_text(text + test.replace("'''", '"""'))
+    book = rulebook.read(tmp_path, tmp_path / "segments", ROOT / "site")
+    assert rulebook.tried(book, tmp_path) == 1
+
+
+def test_every_kind_has_its_row():
+    assert {*OF_EACH_KIND} | NOT_BY_MAIL == {*KINDS["when"]}
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("q:ann server Page", "`q:ann` is nobody: expected u:PERSON"),
+        ("ann server Page", "`ann` is nobody: expected u:PERSON"),
+        ("u:ann server Page prodct=1", "`prodct` says nothing of `Page`; valid are: product, category"),
+        ("u:ann server Product Viewed quantity=x", "`x` is no whole number such as 2"),
+        ("u:ann server Product Viewed price=x", "`x` is no amount such as 12.50"),
+        ("u:ann server Identified consent=email", "`email` is no permission such as email.marketing"),
+        ("u:ann server Identified name=Ann Lee", "`Lee` is no key=value; quote what has a space"),
+        ("p:cd-1 Listed stock=many", "`many` is no whole number such as 2"),
+    ],
+)
+def test_a_line_that_says_nothing_is_refused(line, says, tmp_path):
+    problem = refused(CAMPAIGN.replace("log            Time passes", line), tmp_path)
+    assert says in problem

@@ -129,7 +129,7 @@ from pipeline.core.when import (
             Campaign(
                 name="x", when=WhenRegular(every_orders=1), do=DoTask(task="phone", instructions="Ask how it went.")
             ),
-            "x (live): when a customer completes an order and has 1 of them, or a multiple, have somebody do a phone "
+            "x (live): when a customer completes an order and has 1 of them, or a multiple, have somebody call them "
             'within 14 days ("Ask how it went."), as far as they permit marketing.',
         ),
         (
@@ -144,7 +144,7 @@ from pipeline.core.when import (
         *(
             (
                 Campaign(name="x", when=when, do=DoTask(task="visit", instructions="Go."), until="2026-12-31"),
-                f'x (live): when {words}, have somebody do a visit within 14 days ("Go."), as far as they permit '
+                f'x (live): when {words}, have somebody visit them within 14 days ("Go."), as far as they permit '
                 "marketing. Until 2026-12-31.",
             )
             for when, words in (

@@ -23,7 +23,7 @@ def test_the_example_is_a_scheme_and_uses_every_key():
     for field in msgspec.structs.fields(Scheme):
         assert f"\n{field.encode_name} = " in EXAMPLE or f"[{field.encode_name}]" in EXAMPLE
     assert loyalty.in_words(scheme) == (
-        "loyalty: a point for each 1.00 EUR spent, 2 times as many for jazz, 0 times as many for gift-cards, 10 for "
+        "loyalty: a point for each 1.00 EUR spent, 2 times as many for jazz, none for gift-cards, 10 for "
         "each order, 10 for Product Reviewed, at most 10 times, 25 for Questionnaire Completed, once; unused after "
         "365 days they expire. Tier silver from 250 points within 365 days. Tier gold from 1000 points within 365 "
         "days. 500 points buy a voucher of 5.00 EUR. An invitation is fulfilled 14 days after the friend's first "

@@ -80,9 +80,13 @@ def retry(
     wanted = _known(status or list(ENDED_BADLY), ENDED_BADLY)
     settings = settings_of(config, data)
     with opened(settings) as app:
+        latest = _latest(app)
+        for each in ids or ():
+            if not any(effect_id.startswith(each) for effect_id in latest):
+                raise SettingsError(f"no delivery has an id that begins with {each}: see `rapport deliveries list`")
         chosen = [
             (delivery, number)
-            for effect_id, (delivery, number) in _latest(app).items()
+            for effect_id, (delivery, number) in latest.items()
             if delivery.status.lower() in wanted
             and destination in ("", delivery.destination)
             and (not ids or any(effect_id.startswith(each) for each in ids))

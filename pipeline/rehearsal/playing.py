@@ -22,4 +22,8 @@ def perform(log: LittleLog, story: Story, line: Line) -> None:
         if line.name == "Messages arrive":
             log.release()
     else:
-        log.accept(*script.stimulus(line))
+        try:
+            stimulus = script.stimulus(line)
+        except ValueError as error:
+            raise ValueError(f"line {line.number}: {error}") from None
+        log.accept(*stimulus)

@@ -6,8 +6,9 @@
     2026-03-01 10:03     v:1                Redeem order=o-2 total=40.00 jazz=1
     2026-03-01 10:04     log                Messages wait
 
-Who: `a:BROWSER`, `u:PERSON`, `u:PERSON@BROWSER`, `v:N` (the N-th voucher of the story). A browser key is what an
-event comes under, unless `verified` or `server` is said. `id=` gives a message id, `at=` when it really happened,
+Who: `a:BROWSER`, `u:PERSON`, `u:PERSON@BROWSER`, `v:N` (the N-th voucher of the story), `p:PRODUCT` (what the shop
+says of it: `p:cd-1  Listed category=jazz price=9.00 stock=0 is_new=yes`). A browser key is what an event comes under,
+unless `verified` or `server` is said. `id=` gives a message id, `at=` when it really happened,
 `log  Time passes` lets time pass, `log  Messages wait` and `log  Messages arrive` hold up what subjects tell each
 other. `desk  Agents free=1 minutes=5` is a desk that says how many are free, for how long. First lines
 `campaign {JSON}`, `segment {JSON}`, `policy {JSON}`, `loyalty {JSON}`, `site {JSON}` put such a thing into force;
@@ -22,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from pipeline.core.catalogue import ProductChanged
 from pipeline.core.events import (
     BROWSER,
     SERVER,
@@ -46,6 +48,9 @@ SECRET = b"a secret of the stories"
 TRUSTS: dict[str, Trust] = {"browser": BROWSER, "verified": VERIFIED, "server": SERVER}
 LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?)\s+(\S+)\s+(?:(browser|verified|server)\s+)?(.+)")
 CURRENCY = "EUR"
+WHO = re.compile(r"[ua]:.+|v:\d+|[pm]:.+|log|shop|desk")
+AMOUNT = re.compile(r"-?\d+(\.\d\d?)?")
+OF_A_CLICK = ("product", "category", "price", "quantity", "url", "referrer", "properties", "campaign", "gpc")
 
 
 class Line(msgspec.Struct):
@@ -147,8 +152,12 @@ def agents(line: Line) -> dict[str, Any]:
 
 
 def _line(number: int, when: str, who: str, trust: str | None, rest: str) -> Line:
+    if not WHO.fullmatch(who):
+        raise ValueError(f"`{who}` is nobody: expected u:PERSON, a:BROWSER, u:PERSON@BROWSER, p:PRODUCT, log or shop")
     words = shlex.split(rest)
     first_value = next((i for i, word in enumerate(words) if "=" in word), len(words))
+    if odd := [word for word in words[first_value:] if "=" not in word]:
+        raise ValueError(f"`{odd[0]}` is no key=value; quote what has a space: name='Ann Lee'")
     values = dict(word.split("=", 1) for word in words[first_value:])
     name = " ".join(words[:first_value])
     return Line(epoch_ms(when), who, TRUSTS[trust or "browser"], name, values, number)
@@ -165,8 +174,24 @@ def stimulus(line: Line) -> tuple[str, Stimulus]:
         return subject, PointsConversionRequested(
             request_id=asked["request"], reward=asked["reward"], received_at=line.now
         )
+    if subject.startswith("p:"):
+        return subject, _listed(line)
     anonymous_id = subject[2:] if subject.startswith("a:") else browser
     return subject, _input(line, subject[2:] if subject.startswith("u:") else "", anonymous_id)
+
+
+def _listed(line: Line) -> ProductChanged:
+    said = line.values
+    return ProductChanged(
+        product_id=line.who.removeprefix("p:"),
+        name=said.get("name", ""),
+        category=said.get("category", ""),
+        price_cents=cents(said["price"]) if "price" in said else -1,
+        currency=CURRENCY if "price" in said else "",
+        stock=whole(said["stock"]) if "stock" in said else -1,
+        is_new=said.get("is_new") == "yes",
+        received_at=line.now,
+    )
 
 
 def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
@@ -188,6 +213,8 @@ def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
     if line.name.startswith("Live Chat"):
         said: dict[str, Any] = {name: values.get(name, "") for name in ("agent_id", "body", "url", "browser")}
         return Chat(**common, type="track", conversation_id=values.get("conversation", "c-1"), **said)
+    if odd := [name for name in values if name not in OF_A_CLICK]:
+        raise ValueError(f"`{odd[0]}` says nothing of `{line.name}`; valid are: {', '.join(OF_A_CLICK)}, id, at")
     return Clickstream(
         **common,
         type="page" if line.name == "Page" else "track",
@@ -195,7 +222,7 @@ def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
         category=values.get("category", ""),
         price_cents=cents(values.get("price", "0")),
         currency=CURRENCY if "price" in values else "",
-        quantity=int(values.get("quantity", "0")),
+        quantity=whole(values.get("quantity", "0")),
         url=values.get("url", ""),
         referrer=values.get("referrer", ""),
         properties=values.get("properties", ""),
@@ -206,6 +233,9 @@ def _input(line: Line, user_id: str, anonymous_id: str) -> Input:
 
 def _customer(name: str, values: dict[str, str], common: dict[str, Any]) -> Customer:
     common["event"] = ""
+    for text in (*values.get("consent", "").split(","), *values.get("withdraw", "").split(",")):
+        if text and "." not in text:
+            raise ValueError(f"`{text}` is no permission such as email.marketing")
     changes = [(True, text) for text in values.pop("consent", "").split(",") if text]
     changes += [(False, text) for text in values.pop("withdraw", "").split(",") if text]
     consents = tuple(
@@ -246,7 +276,7 @@ def products(values: dict[str, str]) -> tuple[Product, ...]:
             Product(
                 product_id=f"{category}-1",
                 category=category,
-                quantity=int(quantity),
+                quantity=whole(quantity),
                 price_cents=cents(price or "0"),
             )
         )
@@ -255,5 +285,14 @@ def products(values: dict[str, str]) -> tuple[Product, ...]:
 
 def cents(text: str) -> int:
     """Of `12.50`."""
+    if not AMOUNT.fullmatch(text):
+        raise ValueError(f"`{text}` is no amount such as 12.50")
     units, _, hundredths = text.partition(".")
     return int(units) * 100 + int(hundredths.ljust(2, "0") or 0)
+
+
+def whole(text: str) -> int:
+    """Of `12`."""
+    if not text.isdecimal():
+        raise ValueError(f"`{text}` is no whole number such as 2")
+    return int(text)

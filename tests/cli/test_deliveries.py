@@ -56,6 +56,7 @@ def test_what_failed_is_listed_and_sent_when_it_is_asked_for(empty: Home, world:
 def test_it_says_what_it_cannot_do(empty: Home, tmp_path: Path) -> None:
     for words, sentence in (
         (["retry"], "name the deliveries to try again, or say which with --status"),
+        (["retry", "voucher-9"], "no delivery has an id that begins with voucher-9: see `rapport deliveries list`"),
         (["retry", "--status", "sent"], "there is no status sent here; there are failed, parked, uncertain"),
         (["list", "--status", "lost"], "there is no status lost here"),
     ):

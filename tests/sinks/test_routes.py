@@ -76,11 +76,19 @@ def test_without_a_webhook_all_goes_to_the_outbox(tmp_path: Path) -> None:
     app.close()
 
 
+def test_a_webhook_without_channels_hears_what_campaigns_tell_it(tmp_path: Path) -> None:
+    app = App(settings(tmp_path, webhook_url="https://a.example/", webhook_secret=SECRET))
+    made: list[Deliverer] = app.deliverers()
+    assert [each._destination.name for each in made] == ["outbox", "webhook"]
+    for each in made:
+        each.close()
+    app.close()
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"webhook_url": "https://a.example/"}, "webhook_url needs webhook_secret, and webhook_channels"),
-        ({"webhook_url": "https://a.example/", "webhook_secret": SECRET}, "webhook_channels"),
+        ({"webhook_url": "https://a.example/"}, "webhook_url needs webhook_secret: what"),
         ({"webhook_url": "a.example", "webhook_secret": SECRET, "webhook_channels": ["email"]}, "https://host/path"),
         ({"webhook_url": "https://a.example/", "webhook_secret": "s", "webhook_channels": ["email"]}, "24 to 64"),
     ],
