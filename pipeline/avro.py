@@ -44,7 +44,10 @@ def write_long(number: int) -> bytes:
     """Zigzag and base 128, the lowest first. Raises ValueError beyond 64 bits."""
     if not LEAST <= number <= GREATEST:
         raise ValueError(f"{number} does not fit 64 bits")
-    rest = number << 1 ^ number >> 63
+    return _write_unsigned(number << 1 ^ number >> 63)
+
+
+def _write_unsigned(rest: int) -> bytes:
     written = bytearray()
     while rest > 0x7F:
         written.append(rest & 0x7F | 0x80)
@@ -87,18 +90,26 @@ def read_count(data: bytes, at: int) -> tuple[int, int]:
     return count, at
 
 
-class _Longs(dict[int, bytes]):
+class _Kept(dict[int, bytes]):
     """Written numbers, the last few thousand: lengths are small, and many records share their moment."""
 
+    def __init__(self, write: Callable[[int], bytes]) -> None:
+        super().__init__()
+        self._write = write
+
     def __missing__(self, number: int) -> bytes:
-        written = write_long(number)
+        written = self._write(number)
         if len(self) >= _KEPT_LONGS:
             self.clear()
         self[number] = written
         return written
 
 
-_LONGS = _Longs()
+_LONGS = _Kept(write_long)
+# A moment's first two bytes say where it is within 8 seconds, which nothing else shares; the rest is kept.
+_FIRST = [bytes([place << 1 | 0x80]) for place in range(64)]
+_SECOND = [bytes([place | 0x80]) for place in range(128)]
+_REST = _Kept(_write_unsigned)
 
 
 class _Source:
@@ -108,6 +119,9 @@ class _Source:
         self._functions: list[str] = []
         self._names: dict[str, Any] = {
             "LONGS": _LONGS,
+            "FIRST": _FIRST,
+            "SECOND": _SECOND,
+            "REST": _REST,
             "Malformed": Malformed,
             "read_long": read_long,
             "read_size": read_size,
@@ -131,7 +145,11 @@ class _Source:
                 lines += _writing_text(variable, as_text=kind == "string")
                 parts.append(variable)
             elif kind == "long":
-                parts.append(f"LONGS[{variable}]")
+                if _is_moment(field["type"]):
+                    lines += _writing_moment(variable)
+                    parts.append(variable)
+                else:
+                    parts.append(f"LONGS[{variable}]")
             elif kind == "boolean":
                 parts.append(f"(b'\\1' if {variable} else b'\\0')")
             elif kind == "enum":
@@ -165,8 +183,8 @@ class _Source:
             elif kind == "enum":
                 symbols = self._constant(tuple(field["type"]["symbols"]))
                 lines += [
-                    " n, at = read_size(data, at)",
-                    f" if n >= len({symbols}): raise Malformed('an unknown symbol')",
+                    " n, at = read_long(data, at)",
+                    f" if not 0 <= n < len({symbols}): raise Malformed('an unknown symbol')",
                     f" {variable} = {symbols}[n]",
                 ]
             else:
@@ -188,6 +206,15 @@ def _writing_text(variable: str, *, as_text: bool) -> list[str]:
         " else:",
         *([f"  {variable} = {variable}.encode()"] if as_text else []),
         f"  {variable} = LONGS[len({variable})] + {variable}",
+    ]
+
+
+def _writing_moment(variable: str) -> list[str]:
+    """Most moments are written once; numbers below have fewer bytes."""
+    return [
+        f" if 8192 <= {variable} < {1 << 62}:",
+        f"  {variable} = FIRST[{variable} & 63] + SECOND[{variable} >> 6 & 127] + REST[{variable} >> 13]",
+        f" else: {variable} = LONGS[{variable}]",
     ]
 
 
@@ -232,6 +259,10 @@ def _reading_items(variable: str, item: str) -> list[str]:
         f"  {variable} += tuple(items)",
         "  n, at = read_count(data, at)",
     ]
+
+
+def _is_moment(field_type: Any) -> bool:
+    return isinstance(field_type, Mapping) and field_type.get("logicalType") == "timestamp-millis"
 
 
 def _kind(field_type: Any) -> str:

@@ -21,6 +21,8 @@ from pipeline.backends.kafka_redis.cluster import Cluster, error_of, produce, re
 QUEUE_RECORDS = 500_000
 """More than what its user lets wait, which is counted in bytes."""
 RECONNECT_MAX_MS = 2_000
+LINGER_MS = 3
+"""Records of many requests go to the broker together."""
 _SERVE_SECONDS = 0.1
 """The thread waits so long for reports; it leaves them to a caller who asked for them within that time."""
 _LEAVE_SECONDS = 2.0
@@ -37,6 +39,7 @@ class KafkaOutlet:
             "queue.buffering.max.messages": queue_records,
             "queue.buffering.max.kbytes": QUEUE_KBYTES,
             "reconnect.backoff.max.ms": RECONNECT_MAX_MS,
+            "linger.ms": LINGER_MS,
         }
         self._session = self._begin()
         self._asked = 0.0
@@ -91,16 +94,17 @@ class _Session:
 
     def append_soon(self, records: Sequence[NewRecord], done: Done) -> None:
         reports = _Reports(len(records), done, self.failed)
-        for record in records:
-            if self._failure is None:
-                self._produce(record, reports)
-            if self._failure is not None:
-                reports.finish(self._failure)
-                return
+        if self._failure is None:
+            self._produce(records, reports)
+        if self._failure is not None:
+            reports.finish(self._failure)
 
-    def _produce(self, record: NewRecord, reports: "_Reports") -> None:
+    def _produce(self, records: Sequence[NewRecord], reports: "_Reports") -> None:
         try:
-            produce(self._cluster, self._producer, record, reports)
+            for record in records:
+                produce(self._cluster, self._producer, record, reports)
+                if self._failure is not None:  # told on another thread
+                    return
         except BufferError:
             where = self._cluster.bootstrap
             self._failure = Unavailable(f"{len(self._producer)} records wait for Kafka at {where}")

@@ -187,7 +187,7 @@ class Flow:
         if kept and not self._keep(kept, call):
             return
         if straight:
-            self._waiting.append(_Flight(straight, call, sum(map(size_of, straight))))
+            self._waiting.append(_Flight(straight, call, sum([len(record.value) for record in straight])))
             self._send(now)
 
     def answered(self, number: int, outcome: list[Position] | Exception, now: float) -> None:
