@@ -54,6 +54,12 @@ def unavailable(message: str) -> Refused:
     return Refused(503, "unavailable", message, RETRY_SOON)
 
 
+def cannot_be_reached(problem: Exception) -> Refused:
+    """The log or the store is away: the reason is for the operator, not for the caller."""
+    log.warning("unavailable: %s", problem)
+    return unavailable("the log or the store cannot be reached now: ask again")
+
+
 def limited(message: str, wait: float) -> Refused:
     """Too often: to be sent again after so many seconds."""
     return Refused(429, "too_many_requests", f"{message}: come again", {"Retry-After": retry_after(wait)})
@@ -75,9 +81,8 @@ async def answer_refused(_request: Request, problem: Exception) -> Response:
 
 
 async def answer_unavailable(_request: Request, problem: Exception) -> Response:
-    """Starlette's handler of `Unavailable`: the reason is for the operator, not for the caller."""
-    log.warning("unavailable: %s", problem)
-    return refusal(unavailable("the log or the store cannot be reached now: ask again"))
+    """Starlette's handler of `Unavailable`."""
+    return refusal(cannot_be_reached(problem))
 
 
 async def answer_http(_request: Request, problem: Exception) -> Response:

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from pipeline.api.answers import RETRY_SOON, SAFE, Refused
+from pipeline.api.answers import SAFE, Refused, cannot_be_reached
 from pipeline.api.orders import read_body
 from pipeline.api.personalizing import SiteInForce
 from pipeline.api.questions import Questions, append
@@ -111,9 +111,8 @@ class CustomerPages:
                     raise
                 if isinstance(problem, Refused):
                     return self._page("said.html", problem.status, problem.headers, said=_sentence(problem.message))
-                log.warning("unavailable: %s", problem)
-                more = "Please try again in a moment."
-                return self._page("said.html", 503, RETRY_SOON, said="This cannot be shown now.", more=more)
+                away, more = cannot_be_reached(problem), "Please try again in a moment."
+                return self._page("said.html", away.status, away.headers, said="This cannot be shown now.", more=more)
 
         return answered
 

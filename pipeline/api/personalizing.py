@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pipeline.api.access import ServerAccess
-from pipeline.api.answers import Refused, cors, json_answer, refusal
+from pipeline.api.answers import Refused, cannot_be_reached, cors, json_answer, refusal
 from pipeline.api.options import ApiOptions
 from pipeline.api.orders import read_body
 from pipeline.api.questions import Questions
+from pipeline.backends.contract import Unavailable
 from pipeline.core.customer import content
 from pipeline.core.customer.answers import open_questions
 from pipeline.core.customer.conditions import CHANNELS, FIELDS
@@ -106,7 +107,8 @@ class Personalization:
             return Response(headers={**headers, **PREFLIGHT})
         try:
             return json_answer(200, await self._told(request), headers)
-        except Refused as refused:
+        except (Refused, Unavailable) as problem:
+            refused = problem if isinstance(problem, Refused) else cannot_be_reached(problem)
             refused.headers |= headers
             return refusal(refused)
 

@@ -7,7 +7,8 @@ from typing import Any
 from urllib3 import BaseHTTPResponse, PoolManager
 from urllib3.exceptions import HTTPError
 
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = 60.0
+"""A request that fails ends the demonstration; a machine may be busy."""
 
 
 class EndedError(Exception):

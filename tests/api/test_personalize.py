@@ -18,6 +18,8 @@ from api.running import (
     token,
     wait_until,
 )
+from pipeline.api.questions import Questions
+from pipeline.backends.contract import Unavailable
 from pipeline.core.condition import Condition
 from pipeline.core.do import DoModule
 from pipeline.core.events import SERVER, VERIFIED, Clickstream, ConsentChange, Customer, Product
@@ -256,6 +258,19 @@ def test_who_may_not_ask_is_told_why(idle: Running, body: bytes, status: int, co
     answer = httpx.post(idle.url + "/v1/personalize", content=body, headers={"Origin": "https://shop.example"})
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_a_page_of_another_origin_can_read_that_the_store_is_away(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise Unavailable("the store at 10.0.0.1 does not answer")
+
+    monkeypatch.setattr(Questions, "_state", away)
+    answer = ask(running)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "10.0.0.1" not in answer.text
 
 
 def test_before_anything_is_published_a_page_keeps_what_it_has(idle: Running) -> None:
