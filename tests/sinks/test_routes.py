@@ -18,6 +18,10 @@ from pipeline.sinks.deliver import Deliverer
 from sinks.receiver import SECRET, Receiver
 from sinks.world import mail
 
+CHATWOOT = {
+    "chatwoot_url": "https://a.example", "chatwoot_inbox": "i", "chatwoot_secret": "s", "identity_secret": "s",
+}  # fmt: skip
+
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
@@ -91,6 +95,9 @@ def test_a_webhook_without_channels_hears_what_campaigns_tell_it(tmp_path: Path)
         ({"webhook_url": "https://a.example/"}, "webhook_url needs webhook_secret: what"),
         ({"webhook_url": "a.example", "webhook_secret": SECRET, "webhook_channels": ["email"]}, "https://host/path"),
         ({"webhook_url": "https://a.example/", "webhook_secret": "s", "webhook_channels": ["email"]}, "24 to 64"),
+        ({"chatwoot_url": "https://a.example/"}, "chatwoot_url needs chatwoot_inbox, chatwoot_secret and identity"),
+        ({**CHATWOOT, "identity_secret": ""}, "identity_secret, which names conversations there"),
+        ({**CHATWOOT, "chatwoot_url": "a.example"}, "chatwoot_url = 'a.example': expected https://host"),
     ],
 )
 def test_what_cannot_work_is_refused(tmp_path: Path, given: dict[str, object], sentence: str) -> None:
