@@ -85,7 +85,7 @@ def passed_on(key: str, state: object, request: ErasureRequested) -> Sequence[Se
 
 
 def _unfollowed(profile: Profile, names: Sequence[str], request: ErasureRequested) -> list[Send]:
-    topics = profile.following.topics
+    topics = dict.fromkeys((*profile.following.topics, *profile.following.left))
     return [Send(shard_of(topic, name), replace(request, owner=name)) for topic in topics for name in names]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from pipeline.core import followers
 from pipeline.core.catalogue import ProductNews
@@ -46,6 +47,8 @@ class Following(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     topics: dict[str, int] = {}
     """Keys of products and categories, and since when, the oldest first; it makes room beyond `MAX_TOPICS`."""
+    left: tuple[str, ...] = ()
+    """Those they or a browser of theirs followed once, the last `MAX_TOPICS`: there the log has their name."""
 
 
 def step(
@@ -60,8 +63,10 @@ def step(
     after, told = _heard(profile, event, now, rules)
     if isinstance(event, HandedOver) and event.history is not None:
         browser = f"a:{event.message.anonymous_id}"  # its person follows in its place
-        left = event.history.following.topics
-        return after, [*told, *(followers.followed(it, browser, now, follows=False) for it in left)]
+        theirs = event.history.following
+        left = _last((*after.left, *theirs.left, *theirs.topics))
+        told = [*told, *(followers.followed(it, browser, now, follows=False) for it in theirs.topics)]
+        return (after if left == after.left else replace(after, left=left)), told
     return after, told
 
 
@@ -107,7 +112,11 @@ def _changed(
     came = [topic for topic in topics if topic not in own.topics]
     told: list[Output | Note] = [followers.followed(it, profile.key, now, follows=False) for it in gone]
     told += [followers.followed(it, profile.key, now, follows=True) for it in came]
-    return Following(topics), told
+    return Following(topics, _last((*own.left, *gone))), told
+
+
+def _last(topics: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(topics))[-MAX_TOPICS:]
 
 
 def _gone(profile: "Profile", news: ProductNews) -> list[OccasionGone]:
