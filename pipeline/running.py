@@ -4,6 +4,7 @@ Knows nothing of what they do.
 """
 
 import contextlib
+import faulthandler
 import resource
 import signal
 import socket
@@ -128,14 +129,17 @@ class _Server(uvicorn.Server):
 
 @contextlib.contextmanager
 def signals(running: Running) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for an orderly end."""
+    """SIGTERM and SIGINT ask for an orderly end; SIGUSR1 for a line of standard error about each function in which
+    each thread stands, whatever it hangs in. It holds names of this program, no data."""
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         running.stop.set()
 
     before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     try:
         yield
     finally:
+        faulthandler.unregister(signal.SIGUSR1)
         for number, previous in before.items():
             signal.signal(number, previous)

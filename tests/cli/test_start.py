@@ -1,7 +1,9 @@
 """Setting up and starting: init, up, the single roles, and what is refused before anything starts."""
 
 import json
+import os
 import re
+import signal
 import stat
 import threading
 
@@ -79,6 +81,14 @@ def test_up_answers_and_ends_in_order_with_everything_written(home: Home) -> Non
     kept = [line["message_id"] for line in home.log("events")]
     assert len(kept) == len(set(kept))
     assert set(accepted) <= set(kept)
+
+
+def test_a_role_says_where_its_threads_stand_and_goes_on(home: Home) -> None:
+    with home.role("work", "--metrics-port", "0") as work:
+        os.kill(work.pid, signal.SIGUSR1)
+        until(lambda: "in turn" in work.said() and "most recent call first" in work.said())
+        assert ask(work.url, "GET", "/healthz").status == 200
+        assert work.end() == 0
 
 
 def test_roles_run_one_by_one_and_end_in_order(home: Home) -> None:

@@ -101,6 +101,7 @@ def prove(plan: Plan, folder: Path) -> Result:
             nemesis.run(plan.seconds, plan.faults)
             result.recoveries_seconds = [measured_recovery(stage, number) for number in range(plan.recoveries)]
         except NotDrained as problem:
+            stage.say_where_they_stand()
             noticed.append(Anomaly("unseen", f"{problem}\n{standing(stage)}"))
         finally:
             all_of_it.client.stop()
@@ -124,6 +125,7 @@ def reckon(all_of_it: Cast, result: Result, nemesis: Nemesis | None = None, noti
             stage.stop()
             until_readable(stage, SETTLE_SECONDS)
         except NotDrained as problem:
+            stage.say_where_they_stand()
             found.append(Anomaly("unseen", f"{problem}\n{standing(stage)}"))
             stage.stop()
         log.grow()

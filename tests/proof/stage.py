@@ -3,7 +3,9 @@
 Here lives what is started and looked at. What is broken is in `faults`; what is expected is in `checks`.
 """
 
+import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -207,6 +209,12 @@ class Stage:
             role.noticed_dead()
         with ThreadPoolExecutor() as together:
             list(together.map(Role.stop, self.roles))
+
+    def say_where_they_stand(self) -> None:
+        """Every process writes to its log where its threads are: for whoever looks for what one hangs in."""
+        for role in self.roles:
+            if role.running:
+                os.kill(role.pid, signal.SIGUSR1)
 
     def run(self, *arguments: str) -> str:
         """One command of `rapport` to its end; why it did not succeed, or ""."""
