@@ -46,14 +46,8 @@ class StandInAgent:
 
     def _conversations(self) -> list[dict[str, Any]]:
         """The list as a page gets it first."""
-        answer = self._door.ask("GET", "/desk/events", headers=self._headers, preload_content=False)
-        try:
-            for line in answer:
-                if line.startswith(b"data: "):
-                    return list(json.loads(line[6:])["conversations"])
-        finally:
-            answer.close()
-        return []
+        line = self._door.first_line("/desk/events", b"data: ", self._headers)
+        return list(json.loads(line[6:])["conversations"]) if line else []
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         return self._door.ask("POST", f"/desk/{path}", json=body, headers=self._headers)

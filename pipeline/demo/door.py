@@ -1,7 +1,9 @@
 """How those who stand in for real people speak to the demonstration: by HTTP, at its address, as anybody would."""
 
 import base64
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from urllib3 import BaseHTTPResponse, PoolManager
@@ -26,19 +28,31 @@ class Door:
 
     def ask(self, method: str, path: str, **given: Any) -> BaseHTTPResponse:
         """One request (`json`, `body`, `headers`, … as urllib3 takes them). Raises EndedError, HTTPError."""
-        if self._stop.is_set():
-            raise EndedError
-        try:
+        with self._open():
             return self._pool.request(method, self._address + path, redirect=False, **given)
-        except HTTPError as problem:
-            if self._stop.is_set():
-                raise EndedError from problem
-            raise
+
+    def first_line(self, path: str, beginning: bytes, headers: dict[str, str]) -> bytes:
+        """The first line of a stream that begins so; b"" if none does. Raises EndedError, HTTPError."""
+        with self._open():
+            answer = self._pool.request("GET", self._address + path, headers=headers, preload_content=False)
+            with contextlib.closing(answer):
+                return next((line for line in answer if line.startswith(beginning)), b"")
 
     def wait(self, seconds: float) -> None:
         """Raises EndedError."""
         if self._stop.wait(seconds):
             raise EndedError
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        if self._stop.is_set():
+            raise EndedError
+        try:
+            yield
+        except HTTPError as problem:
+            if self._stop.is_set():
+                raise EndedError from problem
+            raise
 
     def close(self) -> None:
         """Hang up."""
