@@ -12,6 +12,10 @@ class Unavailable(Exception):
     """The log or the store cannot be reached now; the same call may succeed later."""
 
 
+class HeldBack(Unavailable):
+    """What was published of one partition is in a transaction that nobody ends; log and store answer otherwise."""
+
+
 class RecordsRefused(Unavailable):
     """The log answers, but will not take some records: their topic is gone, closed to us, or too small for them.
     Nothing of the batch was published."""
@@ -156,7 +160,8 @@ class WorkerLog(Protocol):
         """The first offset the log still has and its end (the next one to be written)."""
 
     def published(self, partition: int) -> int | None:
-        """X: the offset up to which effects are published; waits for open transactions. None: never."""
+        """X: the offset up to which effects are published; waits for open transactions. None: never. Raises
+        Unavailable, HeldBack if a transaction stays open."""
 
     def withheld_below(self, partition: int) -> int:
         """Messages to other subjects caused below this offset stand in the log already (a copied log); else 0."""

@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline.backends.contract import (
     Fenced,
+    HeldBack,
     LogRecord,
     NewRecord,
     Polled,
@@ -97,7 +98,7 @@ class Worker:
         self._continued: dict[int, int] = {}
         """Wall time of the last `Continue`."""
         self._stopped: dict[int, int] = {}
-        """Partitions whose outputs the log would not take, and the wall time at which to try again."""
+        """Partitions whose outputs the log would not take or whose X it would not say, and when to try again."""
         self._recover = False
         self._counted_at = 0
 
@@ -121,9 +122,12 @@ class Worker:
     def turn(self, timeout_seconds: float) -> int:
         """One batch, or one look around when nothing came; the number of records stepped. Raises Unavailable after
         having arranged for recovery, and Refused."""
-        if self._recover or self._may_try_stopped():
+        if self._recover or any(n not in self._runs and at <= self._clock() for n, at in self._stopped.items()):
             self._abandon()
             self._log.reset()
+            self._log.poll(
+                1, 0.0
+            )  # nothing is sought; a group that is arranged anew waits for all its members to poll
             self._take_over(self._log.owned())
             self._recover = False
         polled = self._log.poll(self._options.max_batch, timeout_seconds)
@@ -194,8 +198,12 @@ class Worker:
         self._stopped = {number: at for number, at in self._stopped.items() if number in partitions}
         for number in partitions:
             if self._stopped.get(number, 0) <= now:
-                self._runs[number] = self._recovered(number)
                 self._heard[number] = now
+                try:
+                    self._runs[number] = self._recovered(number)
+                except HeldBack as problem:
+                    self._stopped[number] = self._clock() + self._options.try_stopped_ms
+                    log.warning("partition %d is not taken over yet: %s", number, problem)
         self._measures.owned(partitions)
         for number in self._stopped:
             self._measures.stopped(number, True)
@@ -206,9 +214,8 @@ class Worker:
         loaded = self._store.load(number, [], timers_until=EVER, timer_limit=KEPT, with_state=True)
         published = self._log.published(number)
         start = start_offset(number, loaded.offset, published, *self._log.bounds(number))
-        state = PartitionState()
-        if loaded.partition:
-            state = msgspec.msgpack.decode(loaded.partition, type=PartitionState)
+        kept = loaded.partition
+        state = msgspec.msgpack.decode(kept, type=PartitionState) if kept else PartitionState()
         if state.core_version != CORE_VERSION and start < (published or 0):
             raise Refused(
                 f"partition {number} has offsets {start} to {published} to recover, decided by core version"
@@ -223,9 +230,6 @@ class Worker:
         if published is not None and start < published:
             log.info("partition %d: recovering offsets %d to %d", number, start, published)
         return run
-
-    def _may_try_stopped(self) -> bool:
-        return any(number not in self._runs and at <= self._clock() for number, at in self._stopped.items())
 
     def _batch(self, polled: Polled) -> None:
         if self._committing.has_ended():

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
-from pipeline.backends.contract import NewRecord, Refused, Unavailable
+from pipeline.backends.contract import HeldBack, NewRecord, Refused, Unavailable
 from pipeline.backends.kafka_redis import KafkaRedis
+from pipeline.backends.kafka_redis import log as log_module
 from pipeline.backends.kafka_redis.appender import KafkaAppender
 from pipeline.backends.kafka_redis.cluster import Cluster
 from pipeline.backends.kafka_redis.log import KafkaWorkerLog
@@ -123,6 +124,14 @@ def test_a_token_from_outside_the_group_never_reaches_a_transaction(join: Join) 
         log.publish([], {0: 1}, token)
 
 
+def said(log: KafkaWorkerLog, partition: int) -> int | None:
+    """X; None too while a transaction holds it back."""
+    try:
+        return log.published(partition)
+    except HeldBack:
+        return None
+
+
 def test_x_waits_for_an_open_transaction(shop: KafkaRedis, join: Join, kafka: KafkaServer, prefix: str) -> None:
     fill(shop, 4)
     log = join()
@@ -137,6 +146,24 @@ def test_x_waits_for_an_open_transaction(shop: KafkaRedis, join: Join, kafka: Ka
     asking.join()
     assert answers == [1]
     assert log.published(1) is None
+
+
+def test_a_transaction_that_stays_open_holds_back_one_partition_and_no_others(
+    shop: KafkaRedis, join: Join, kafka: KafkaServer, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "KAFKA_SECONDS", 2.0)
+    fill(shop, 4)
+    log = join()
+    at_the_start(log)
+    _, _, token = poll_records(log, 4)
+    open_one = raw(kafka, prefix)
+    open_one.send_offsets_to_transaction([TopicPartition(f"{prefix}events", 0, 1)], token, DEADLINE_SECONDS)
+    for _ in range(2):
+        with pytest.raises(HeldBack, match=r"partition 0 .* in a transaction that nobody has ended"):
+            log.published(0)
+        assert log.published(1) is None
+    open_one.commit_transaction(DEADLINE_SECONDS)
+    until("the answer", lambda: said(log, 0) == 1)
 
 
 def test_open_and_aborted_records_are_not_read_but_count_as_the_end(
@@ -191,8 +218,10 @@ def test_a_trimmed_log_is_refused_and_the_worker_can_recover(
 
 
 def test_a_broker_that_does_not_answer_is_unavailable_until_it_does(
-    kafka_alone: KafkaServer, open_kafka: Open
+    kafka_alone: KafkaServer, open_kafka: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(log_module, "KAFKA_SECONDS", 1.0)
+    monkeypatch.setattr(log_module, "PLAIN_SECONDS", 1.0)
     shop = open_kafka(bootstrap=kafka_alone.bootstrap, delivery_timeout_ms=1_000)
     shop.ensure_topics()
     log, store = shop.worker()
@@ -207,6 +236,9 @@ def test_a_broker_that_does_not_answer_is_unavailable_until_it_does(
             appender.append([event("u:1", "y", 0)])
         with pytest.raises(Unavailable, match="published or not"):
             log.publish([NewRecord("vouchers", b"u:1", b"one")], {0: 1}, token)
+        with pytest.raises(Unavailable, match="is unknown") as silence:
+            log.published(0)
+        assert not isinstance(silence.value, HeldBack), "nobody answers, so nobody knows of a transaction"
     finally:
         kafka_alone.resume()
     until("a producer again", lambda: resets(log))

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from simulation.memory import EVENTS, MemoryLog, MemoryStore, MemoryWork
 from simulation.test_simulation import CODEC, never
 
-from pipeline.backends.contract import NewRecord, RecordsRefused
+from pipeline.backends.contract import HeldBack, NewRecord, Polled, RecordsRefused, Unavailable
 from pipeline.core.effects import DeadLetter
 from pipeline.core.events import Clickstream
 from pipeline.observe import WorkerMeasures
@@ -23,6 +23,23 @@ class Choosy(MemoryWork):
     """Takes no dead letter while it is closed for them."""
 
     closed = True
+    held_back = False
+    """Whether a transaction that nobody ends has what was published of one partition."""
+    polls = 0
+    away = False
+
+    def poll(self, max_records: int, timeout_seconds: float) -> Polled:
+        self.polls += 1
+        return super().poll(max_records, timeout_seconds)
+
+    def published(self, partition: int) -> int | None:
+        if self.held_back and partition == POISON:
+            raise HeldBack("a transaction stays open")
+        return super().published(partition)
+
+    def identify(self, log_identity: str) -> None:  # noqa: ARG002
+        if self.away:
+            raise Unavailable("the store does not answer")
 
     def publish(self, records: Sequence[NewRecord], offsets: Mapping[int, int], token: Any) -> None:
         refused = [place for place, record in enumerate(records) if record.topic == "dead-letters"]
@@ -93,6 +110,35 @@ def test_the_partition_stops_the_others_go_on_and_it_resumes_by_itself(caplog: p
     assert shop.registry.get_sample_value("rapport_dead_letters_total", {"reason": "too short"}) == 1, (
         "counted once, by the kind of its reason"
     )
+
+
+def test_a_partition_held_back_by_a_transaction_is_taken_over_when_it_ends(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop()
+    shop.work.held_back = True
+    shop.click(POISON, "p")
+    shop.click(HEALTHY, "h")
+    shop.turns()
+    assert (shop.customers(), shop.is_stopped(POISON), shop.is_stopped(HEALTHY)) == ({"u:h"}, 1, 0)
+    [said] = [record.message for record in caplog.records]
+    assert said == "partition 1 is not taken over yet: a transaction stays open"
+    shop.now += TRY_AGAIN_MS
+    shop.turns()
+    assert shop.customers() == {"u:h"}, "tried again in vain"
+    shop.work.held_back = False
+    shop.now += TRY_AGAIN_MS
+    shop.turns()
+    assert (shop.customers(), shop.is_stopped(POISON)) == ({"u:h", "u:p"}, 0)
+
+
+def test_who_cannot_take_over_goes_on_polling() -> None:
+    """A group that is arranged anew waits until all its members have polled."""
+    shop = Shop()
+    shop.work.away = True
+    for _ in range(3):
+        before = shop.work.polls
+        with pytest.raises(Unavailable):
+            shop.worker.turn(0)
+        assert shop.work.polls > before
 
 
 def test_a_stopped_partition_is_not_idle() -> None:

@@ -110,10 +110,10 @@ class Cluster(msgspec.Struct, frozen=True):
             )
 
 
-def patiently(cluster: Cluster, what: str, ask: Callable[[], Answer]) -> Answer:
-    """The answer, asked for again while the brokers elect a leader or a coordinator. Raises Unavailable, which
-    begins with `what`."""
-    deadline = time.monotonic() + KAFKA_SECONDS
+def patiently(cluster: Cluster, what: str, ask: Callable[[], Answer], seconds: float = KAFKA_SECONDS) -> Answer:
+    """The answer, asked for again for so long while the brokers elect a leader or a coordinator. Raises Unavailable,
+    which begins with `what`."""
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return ask()
@@ -131,11 +131,11 @@ def watermarks(cluster: Cluster, consumer: Consumer, at: TopicPartition) -> tupl
     return patiently(cluster, what, lambda: consumer.get_watermark_offsets(at, timeout=KAFKA_SECONDS))
 
 
-def committed(cluster: Cluster, consumer: Consumer, at: TopicPartition) -> int | None:
-    """The group's committed offset; None: there is none. A read_committed consumer waits for open transactions.
-    Raises Unavailable."""
+def committed(cluster: Cluster, consumer: Consumer, at: TopicPartition, seconds: float = KAFKA_SECONDS) -> int | None:
+    """The group's committed offset; None: there is none. A read_committed consumer waits for open transactions, for
+    so long. Raises Unavailable."""
     what = f"the committed offset of partition {at.partition} is unknown"
-    (found,) = patiently(cluster, what, lambda: consumer.committed([at], timeout=KAFKA_SECONDS))
+    (found,) = patiently(cluster, what, lambda: consumer.committed([at], timeout=seconds), seconds)
     if found.error is not None:
         raise cluster.unavailable(what, found.error)
     # A missing committed offset is not 0 (KAFKA-20416 emptied a store).

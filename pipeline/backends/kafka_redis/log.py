@@ -16,9 +16,10 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from pipeline.backends.contract import LogRecord, NewRecord, Polled, Refused, Rewrite
+from pipeline.backends.contract import HeldBack, LogRecord, NewRecord, Polled, Refused, Rewrite, Unavailable
 from pipeline.backends.kafka_redis.cluster import (
     EVENTS,
+    KAFKA_SECONDS,
     Cluster,
     committed,
     produce,
@@ -34,6 +35,10 @@ MAX_POLL_INTERVAL_MS = 120_000
 members that were killed meanwhile (seen in the proof: restarts and kills within half a minute, then silence)."""
 TICK_TIMEOUT_MS = 5_000
 """A tick that is older says nothing any more."""
+ASK_AGAIN_SECONDS = 1.0
+"""How long X is waited for where a transaction has held it back before: other partitions stand still meanwhile."""
+PLAIN_SECONDS = 5.0
+"""How long an answer may take that waits for no transaction."""
 _CLOSE_SECONDS = 2.0
 
 _logger = logging.getLogger("rapport.kafka")
@@ -53,6 +58,7 @@ class KafkaWorkerLog:
         self._next: dict[int, int] = {}
         self._changed = False
         self._sought = False
+        self._held_back: set[int] = set()
         self.ticks_lost = 0
         self._transactions = Transactions(
             cluster, f"{cluster.group_id()}-{instance}", f"{cluster.prefix}rapport-work-{instance}"
@@ -121,8 +127,23 @@ class KafkaWorkerLog:
 
     def published(self, partition: int) -> int | None:
         """X, by the group's own read_committed consumer, which waits for open transactions (an admin client and
-        a read_uncommitted one answer at once, without the pending offset)."""
-        return committed(self._cluster, self._consumer, self._at(partition))
+        a read_uncommitted one answer at once, without the pending offset). Raises Unavailable; HeldBack where that
+        is not the brokers' silence but a transaction that outlives them: a coordinator that was killed at the wrong
+        moment may leave one behind that none of its kind ends (KIP-890 names the ways)."""
+        at = self._at(partition)
+        seconds = ASK_AGAIN_SECONDS if partition in self._held_back else KAFKA_SECONDS
+        try:
+            found = committed(self._cluster, self._consumer, at, seconds)
+        except Unavailable:
+            self._answers_otherwise(at)
+            self._held_back.add(partition)
+            raise HeldBack(
+                f"what was published of partition {partition} of {self._topic} is in a transaction that nobody has"
+                f" ended for {seconds:g} s: usually somebody died in it just now and it ends by itself; if it stays,"
+                " end it by hand (docs/runbooks/RapportPartitionStopped.md)"
+            ) from None
+        self._held_back.discard(partition)
+        return found
 
     def withheld_below(self, partition: int) -> int:  # noqa: ARG002
         """0: only the embedded log can hold a copied one."""
@@ -163,6 +184,16 @@ class KafkaWorkerLog:
         self._ticks.flush(_CLOSE_SECONDS)
         self._consumer.close()
         self._ends.close()
+
+    def _answers_otherwise(self, at: TopicPartition) -> None:
+        """Ask for the committed offset without what is pending. Raises Unavailable."""
+        anyhow = self._cluster.consumer(
+            {}, {"group.id": self._cluster.group_id(), "isolation.level": "read_uncommitted"}
+        )
+        try:
+            committed(self._cluster, anyhow, at, PLAIN_SECONDS)
+        finally:
+            anyhow.close()
 
     def _consume(self, max_records: int, timeout_seconds: float) -> list[Message]:
         """Up to `max_records`. The first is waited for, the rest is what lies ready: asked for all at once,
