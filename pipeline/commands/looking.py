@@ -15,7 +15,7 @@ from pipeline import loyalty, rulebook, walking
 from pipeline.api.described import described
 from pipeline.api.view import customer_view
 from pipeline.app import codec_of, open_backend, wall_ms
-from pipeline.backends.contract import LogRecord, Reader
+from pipeline.backends.contract import LogRecord, Reader, Unavailable
 from pipeline.backends.reading import blocks
 from pipeline.campaign_words import in_words
 from pipeline.commands.opening import Config, Data, console, customer_of, settings_of, write_line
@@ -160,24 +160,31 @@ _WORTH_SAYING = (
 
 def check(
     reach: Annotated[
-        bool, typer.Option("--reach", help="Count in the store how many customers each campaign could reach today.")
-    ] = False,
+        bool, typer.Option("--reach/--no-reach", help="Whether to count in the store whom each campaign could reach.")
+    ] = True,
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Check the settings and the files of campaigns, segments, loyalty and site, say each campaign in words, and run
-    the tests in its file."""
+    """Check the settings and the files of campaigns, segments, loyalty and site, run the tests in the campaigns'
+    files, and say each campaign in words and how many customers it could reach today."""
     settings = settings_of(config, data)
     folder = Path(settings.campaigns)
+    if not folder.is_dir() and settings.campaigns == Settings().campaigns:  # nobody named it
+        console.print(f"Settings are well-formed. No campaigns: there is no folder {folder}.", soft_wrap=True)
+        return
     book = rulebook.read(folder, Path(settings.segments), Path(settings.site))
     tests = rulebook.tried(book, folder)
-    reached = _reached(settings, book) if reach else {}
+    try:
+        reached = _reached(settings, book) if reach else Counter[str]()
+        unsaid = "No store is here yet (rapport up)"
+    except Unavailable as problem:
+        reached, unsaid = Counter[str](), str(problem)
     for campaign in book.campaigns:
         write_line(in_words(campaign))
         if reached:
             write_line(f"  Of {reached['']:,} customers it could reach {reached[campaign.name]:,} today.")
     if reach and not reached:
-        write_line("No store is here yet (rapport up): whom the campaigns could reach cannot be said.")
+        write_line(f"Whom the campaigns could reach cannot be said: {unsaid}.")
     if book.loyalty:
         write_line(loyalty.in_words(book.loyalty))
     said = f"Settings and {len(book.campaigns)} campaigns in {folder} are well-formed; their {tests} tests hold."

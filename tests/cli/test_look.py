@@ -157,6 +157,12 @@ def test_check_says_every_campaign_in_words(home: Home) -> None:
     assert "nowhere is not a folder" in missing.err
 
 
+def test_check_of_a_fresh_folder_finds_nothing_wrong(empty: Home) -> None:
+    empty.run("init")
+    done = empty.run("check")
+    assert (done.code, done.err) == (0, "Settings are well-formed. No campaigns: there is no folder campaigns.\n")
+
+
 def test_doctor_finds_everything_well_or_says_what_to_do(home: Home) -> None:
     until(lambda: "0 not decided yet" in home.run("doctor").err)
     done = home.run("doctor")

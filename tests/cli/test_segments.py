@@ -27,7 +27,12 @@ value = 1
 
 def test_who_is_in_a_segment_is_counted_and_listed(tmp_path: Path) -> None:
     home = Home(tmp_path).init(segments=str(tmp_path / "segments"))
-    assert home.run("check", "--reach").out.count("No store is here yet") == 1
+    assert home.run("check").out.count("could reach cannot be said: No store is here yet (rapport up).") == 1
+    nowhere = home.run(
+        "check", environment={"RAPPORT_LOG": "kafka://127.0.0.1:1", "RAPPORT_STORE": "redis://127.0.0.1:1"}
+    )
+    assert (nowhere.code, "could reach cannot be said: " in nowhere.out) == (0, True)
+    assert "could reach" not in home.run("check", "--no-reach").out
     assert "No segments are in force" in home.run("segments", "list").err
     (tmp_path / "segments").mkdir(exist_ok=True)
     (tmp_path / "segments" / "friends.toml").write_text(FRIENDS)
@@ -66,5 +71,5 @@ def test_who_is_in_a_segment_is_counted_and_listed(tmp_path: Path) -> None:
         assert "3 in friends, as decided up to 20" in told.err
         wrong = home.run("segments", "members", "fiends")
         assert (wrong.code, "no segment fiends is in force; valid are: friends" in wrong.err) == (1, True)
-        said = home.run("check", "--reach").out
+        said = home.run("check").out
         assert re.findall(r"^  Of 4 customers it could reach (\d) today", said, re.MULTILINE) == ["0", "4", "4", "3"]
