@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from pipeline.api.access import ServerAccess
-from pipeline.api.answers import Refused, answer_http, answer_refused, answer_unavailable, unavailable
+from pipeline.api.answers import Refused, answer_http, answer_refused, answer_unavailable, refusal, unavailable
 from pipeline.api.census import Census
 from pipeline.api.chatwoot import ChatwootHook
 from pipeline.api.context import Context
@@ -49,6 +49,7 @@ from pipeline.links import Links
 TOPICS = {"vouchers": 30, "chat-prompts": 30, "decisions": 30, "conversations": 1_000, "messages": 30}
 """What is followed, and how many records of each partition from before the start: for the live feed, for the desk."""
 STANDS_SECONDS = 10.0
+STREAMS = ("/v1/stream", "/feed/events", "/desk/events")
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -93,6 +94,7 @@ class Api:
         if not options.stream_secret:
             raise ValueError("stream_secret is empty: set one, or anybody could sign tokens of the site stream")
         self._clock = clock
+        self._ended = False
         self._questions = Questions(open_reader, ErasureGuard(codec))
         self._hub = Hub(options.max_streams)
         log_counts, census = LogCounts(codec), Census()
@@ -151,14 +153,18 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the lifespan."""
-        await self._app(scope, receive, send)
+        # A page whose stream was ended opens the next one at once: it would keep the server from ending.
+        is_late = self._ended and scope["type"] == "http" and scope["path"] in STREAMS
+        app = refusal(unavailable("this server is ending: come again")) if is_late else self._app
+        await app(scope, receive, send)
 
     def open_streams(self) -> int:
         """How many pages are listening (for a gauge)."""
         return self._hub.open_streams()
 
     def end_streams(self) -> None:
-        """Tell all open streams to end; from any thread."""
+        """Tell all open streams to end, and let no other begin; from any thread."""
+        self._ended = True
         if self._loop is not None:
             tell(self._loop, self._hub.end_all)
             tell(self._loop, self._feed.end_all)

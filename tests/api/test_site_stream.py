@@ -47,6 +47,19 @@ def test_a_hesitating_visitor_is_asked_and_it_is_noted(at_work: Running) -> None
     wait_until(lambda: at_work.api.open_streams() == 0, "the closed page's stream being gone")
 
 
+def test_no_stream_begins_once_all_were_told_to_end(running: Running) -> None:
+    """A page opens the next one at once: the server would wait for it, and cut it off in the end."""
+    stream = token("browser")
+    with running.client.stream("GET", stream) as answer:
+        assert answer.status_code == 200
+        running.api.end_streams()
+        assert list(answer.iter_lines())[-1:] == [""], "ended in good order"
+    for path in (stream, "/feed/events", "/desk/events"):
+        late = running.get(path)
+        assert (late.status_code, late.json()["code"], "Retry-After" in late.headers) == (503, "unavailable", True)
+    assert running.get("/healthz").status_code == 200
+
+
 def test_a_voucher_comes_live_and_waits_for_the_next_visit(at_work: Running) -> None:
     at_work.publish(THANKS)
     at_work.put("u:ada", order(1))
