@@ -125,9 +125,8 @@ class Worker:
         if self._recover or any(n not in self._runs and at <= self._clock() for n, at in self._stopped.items()):
             self._abandon()
             self._log.reset()
-            self._log.poll(
-                1, 0.0
-            )  # nothing is sought; a group that is arranged anew waits for all its members to poll
+            # Nothing is sought and nothing comes, but a group that is arranged anew waits until all have polled.
+            self._log.poll(1, 0.0)
             self._take_over(self._log.owned())
             self._recover = False
         polled = self._log.poll(self._options.max_batch, timeout_seconds)
