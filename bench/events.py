@@ -75,9 +75,10 @@ class Shop:
     def _message(self, number: int, customer: int) -> Message:
         dice = self._dice
         name = dice.choice(NAMES)
+        article = dice.randrange(PRODUCTS)
         product = {
-            "product_id": f"p{dice.randrange(PRODUCTS)}",
-            "category": f"category-{dice.randrange(CATEGORIES)}",
+            "product_id": f"p{article}",
+            "category": f"category-{article % CATEGORIES}",
             "price": dice.randrange(100, 20_000) / 100,
             "currency": "EUR",
         }
