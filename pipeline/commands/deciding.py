@@ -78,9 +78,13 @@ class Deciders:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         for mate in self._mates:
-            mate.end()
-        if self._worker is not None:
-            self._worker.close()
+            mate.let_go()
+        try:
+            if self._worker is not None:
+                self._worker.close()
+        finally:
+            for mate in self._mates:
+                mate.wait()
 
     def decide(self, progress: Progress) -> int:
         """Return when nothing is left to decide; the number of records stepped. Raises Unavailable."""
@@ -140,9 +144,12 @@ class _Mate:
             raise self._gone() from problem
         return self._report
 
-    def end(self) -> None:
-        """Let it go; wait until it has."""
+    def let_go(self) -> None:
+        """Have it close what it opened, and end."""
         self._connection.close()
+
+    def wait(self) -> None:
+        """Return when it has ended."""
         self._process.wait()
 
     def _hear(self) -> None:
