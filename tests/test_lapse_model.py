@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.core import lapse_model
 from pipeline.core.lapse_model import (
     DAY_MS,
     HOUR_MS,
@@ -261,6 +262,20 @@ def test_steep_scores_are_found_too(count: int, horizon_days: float, threshold: 
 def test_nobody_lapses_within_a_day_of_buying() -> None:
     history = history_of(0.51)
     assert lapses_at(MODEL, history, 0.9, 273) == at(1) + 13 * HOUR_MS
+
+
+def test_customers_who_look_alike_are_searched_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the minute they bought at: the score is looked at once more, to tell one full hour from the next."""
+    looks: list[float] = []
+    odds = lapse_model._odds
+    monkeypatch.setattr(lapse_model, "_odds", lambda *terms: looks.append(terms[1]) or odds(*terms))
+    histories = [history_of(minute / 1440, units=5) for minute in range(60)]
+    moments = [lapses_at(MODEL, history, 0.2, 271) for history in histories]
+    searched = len(looks) - len(moments)
+    assert searched < 15
+    for history, moment in zip(histories, moments, strict=True):
+        assert moment is not None
+        assert p_buys(MODEL, history, moment, 271) < 0.2 <= p_buys(MODEL, history, moment - HOUR_MS, 271)
 
 
 def test_a_score_that_is_the_threshold_is_not_below_it() -> None:

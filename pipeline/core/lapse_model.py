@@ -48,6 +48,8 @@ DAY_MS = 24 * HOUR_MS
 LAPSE_BOUND_HOURS = 87_660
 """`lapses_at` looks this far past the purchase: ten years of 365.25 days."""
 
+_SOONEST_HOURS = 24
+
 MIN_CYCLE_GAPS = 4
 CYCLE_DEAD_ODDS = 0.1
 MAX_CYCLE_SHAPE = 18.0
@@ -235,12 +237,12 @@ def lapses_at(model: LapseModel, history: PurchaseHistory, threshold: float, hor
     Raises ValueError when `threshold` is not strictly between 0 and 1 or `horizon_days` not positive.
 
     Method: false position (Illinois) on log-odds against log-time, which is nearly a line for long silences,
-    on whole hours; bisection should that be slow. It compares the very numbers `p_buys` returns.
+    on whole hours of silence; bisection should that be slow. It compares the very numbers `p_buys` returns.
     """
     _require_within("threshold", threshold, 1e-9, 1.0 - 1e-9)
     _require_within("horizon_days", horizon_days, 1e-9, 1e9)
     earliest_ms = -(-(history.last_ms + DAY_MS) // HOUR_MS) * HOUR_MS
-    # The answer depends on moments only through their distances, so that new customers, who look alike, share it.
+    # A score depends on moments only through their distances, so that new customers, who look alike, share this.
     as_of_zero = PurchaseHistory(
         history.first_ms - history.last_ms,
         0,
@@ -250,26 +252,33 @@ def lapses_at(model: LapseModel, history: PurchaseHistory, threshold: float, hor
         history.gap_sum_days,
         history.gap_square_sum_days2,
     )
-    hours = _hours_until(model, as_of_zero, earliest_ms - history.last_ms, threshold, horizon_days)
-    return None if hours is None else earliest_ms + hours * HOUR_MS
+    hours = _hours_of_silence(model, as_of_zero, threshold, horizon_days)
+    if hours is None:
+        return None
+    if hours == _SOONEST_HOURS:
+        return earliest_ms
+    answer_ms = (history.last_ms + hours * HOUR_MS) // HOUR_MS * HOUR_MS  # the one full hour within those 60 minutes
+    if not _is_below(_odds(_terms(model, history), (answer_ms - history.last_ms) / DAY_MS, horizon_days), threshold):
+        answer_ms += HOUR_MS
+    return answer_ms if answer_ms <= earliest_ms + LAPSE_BOUND_HOURS * HOUR_MS else None
 
 
 @lru_cache(maxsize=4096)
-def _hours_until(
-    model: LapseModel, history: PurchaseHistory, offset_ms: int, threshold: float, horizon_days: float
+def _hours_of_silence(
+    model: LapseModel, history: PurchaseHistory, threshold: float, horizon_days: float
 ) -> int | None:
-    """Whole hours from `offset_ms` after the last purchase until the score is below the threshold."""
+    """After how many whole hours of silence, a day of them or more, the score is below the threshold."""
     terms = _terms(model, history)
-    low, high = 0, LAPSE_BOUND_HOURS
-    low_odds = _odds(terms, offset_ms / DAY_MS, horizon_days)
+    low, high = _SOONEST_HOURS, _SOONEST_HOURS + 1 + LAPSE_BOUND_HOURS
+    low_odds = _odds(terms, low / 24.0, horizon_days)
     if _is_below(low_odds, threshold):
-        return 0
-    high_odds = _odds(terms, (offset_ms + high * HOUR_MS) / DAY_MS, horizon_days)
+        return low
+    high_odds = _odds(terms, high / 24.0, horizon_days)
     if not _is_below(high_odds, threshold):
         return None
     goal = math.log(threshold / (1.0 - threshold))
-    origin_days = terms[2] + offset_ms / DAY_MS
-    low_x, high_x = math.log(origin_days), math.log(origin_days + high / 24.0)
+    anchor_days = terms[2]
+    low_x, high_x = math.log(anchor_days + low / 24.0), math.log(anchor_days + high / 24.0)
     low_y, high_y = _log(low_odds) - goal, _log(high_odds) - goal
     steps, last_side = 0, 0
     while high - low > 1:
@@ -279,9 +288,9 @@ def _hours_until(
             middle = (low + high) // 2
         else:
             x = low_x + (high_x - low_x) * min(max(low_y / spread, 0.0), 1.0)
-            middle = min(max(int((math.exp(x) - origin_days) * 24.0), low + 1), high - 1)
-        odds = _odds(terms, (offset_ms + middle * HOUR_MS) / DAY_MS, horizon_days)
-        x, y = math.log(origin_days + middle / 24.0), _log(odds) - goal
+            middle = min(max(int((math.exp(x) - anchor_days) * 24.0), low + 1), high - 1)
+        odds = _odds(terms, middle / 24.0, horizon_days)
+        x, y = math.log(anchor_days + middle / 24.0), _log(odds) - goal
         if _is_below(odds, threshold):
             high, high_x, high_y = middle, x, y
             low_y = low_y / 2.0 if last_side < 0 else low_y
