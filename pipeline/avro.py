@@ -9,12 +9,14 @@ Source: Apache Avro 1.12 specification, "Binary Encoding".
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 LEAST, GREATEST = -(2**63), 2**63 - 1
-_KEPT_LONGS = 8_192
-_CONTINUED = sum(0x80 << 7 * place for place in range(5))
-"""The marks of the first five bytes of six: more follows."""
+_KEPT = 8_192
+_LAST = 10
+"""So many fields at a wide record's end are seen at once if they all are empty."""
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class Malformed(Exception):
@@ -90,19 +92,28 @@ def read_count(data: bytes, at: int) -> tuple[int, int]:
     return count, at
 
 
-class _Kept(dict[int, bytes]):
-    """Written numbers, the last few thousand: lengths are small, and many records share their moment."""
+class _Kept(dict[_Key, _Value]):
+    """What was made of a key, for the last few thousand: lengths are small, and many records share their moment."""
 
-    def __init__(self, write: Callable[[int], bytes]) -> None:
+    def __init__(self, make: Callable[[_Key], _Value]) -> None:
         super().__init__()
-        self._write = write
+        self._make = make
 
-    def __missing__(self, number: int) -> bytes:
-        written = self._write(number)
-        if len(self) >= _KEPT_LONGS:
+    def __missing__(self, key: _Key) -> _Value:
+        made = self._make(key)
+        if len(self) >= _KEPT:
             self.clear()
-        self[number] = written
-        return written
+        self[key] = made
+        return made
+
+
+def _read_later(rest: bytes) -> int:
+    """What the last four bytes of six add to the first two, marks included, in a number not below 0; 0: they are not
+    the last four."""
+    if len(rest) != 4 or rest[3] > 127 or min(rest[:3]) < 128:
+        return 0
+    later = sum((byte & 0x7F) << 13 + 7 * place for place, byte in enumerate(rest))
+    return later - (0x80 >> 1) - (0x80 << 6)
 
 
 _LONGS = _Kept(write_long)
@@ -110,6 +121,9 @@ _LONGS = _Kept(write_long)
 _FIRST = [bytes([place << 1 | 0x80]) for place in range(64)]
 _SECOND = [bytes([place | 0x80]) for place in range(128)]
 _REST = _Kept(_write_unsigned)
+_LATER = _Kept(_read_later)
+_SIZES = tuple(-1 if byte > 127 or byte & 1 else byte >> 1 for byte in range(256))
+"""The length that the byte alone is; -1: it is not."""
 
 
 class _Source:
@@ -122,6 +136,8 @@ class _Source:
             "FIRST": _FIRST,
             "SECOND": _SECOND,
             "REST": _REST,
+            "SIZES": _SIZES,
+            "LATER": _LATER,
             "Malformed": Malformed,
             "read_long": read_long,
             "read_size": read_size,
@@ -169,27 +185,35 @@ class _Source:
         struct = structs[schema["name"]]
         # By position costs a quarter of what names cost; a struct may want names, or have another order.
         by_place = getattr(struct, "__match_args__", ()) == tuple(field["name"] for field in schema["fields"])
-        lines, given = [f"def {name}(data, at):"], []
-        for field in schema["fields"]:
+        made, fields = self._constant(struct), schema["fields"]
+        names = ["" if by_place else f"{field['name']}=" for field in fields]
+        lines = [f"def {name}(data, at):"]
+        given: list[str] = []
+        for place, field in enumerate(fields):
+            if len(fields) - place == _LAST and place > _LAST:
+                empty = [f"{names[n]}{_empty(fields[n]['type'])!r}" for n in range(place, len(fields))]
+                both = ", ".join([*given, *empty])
+                lines.append(f" if data[at:] == {bytes(_LAST)!r}: return {made}({both}), at + {_LAST}")
             variable = f"field_{_identifier(field['name'])}"
-            given.append(variable if by_place else f"{field['name']}={variable}")
+            given.append(names[place] + variable)
             kind = _kind(field["type"])
             if kind in ("string", "bytes"):
                 lines += _reading_text(variable, as_text=kind == "string")
             elif kind == "long":
-                lines += _reading_number(variable)
+                lines += _reading_moment(variable) if _is_moment(field["type"]) else _reading_number(variable)
             elif kind == "boolean":
                 lines += [f" {variable} = data[at] != 0", " at += 1"]
             elif kind == "enum":
                 symbols = self._constant(tuple(field["type"]["symbols"]))
                 lines += [
-                    " n, at = read_long(data, at)",
+                    " n = SIZES[data[at]]; at += 1",
+                    " if n < 0: n, at = read_long(data, at - 1)",
                     f" if not 0 <= n < len({symbols}): raise Malformed('an unknown symbol')",
                     f" {variable} = {symbols}[n]",
                 ]
             else:
                 lines += _reading_items(variable, self.reader(field["type"]["items"], structs))
-        lines.append(f" return {self._constant(struct)}({', '.join(given)}), at")
+        lines.append(f" return {made}({', '.join(given)}), at")
         self._functions += lines
         return name
 
@@ -219,31 +243,39 @@ def _writing_moment(variable: str) -> list[str]:
 
 
 def _reading_text(variable: str, *, as_text: bool) -> list[str]:
-    """Most texts are empty or short: neither pays for the general length."""
+    """Most texts are empty or short, the others of less than 8 KB: none pays for the general length."""
     return [
-        " n = data[at]; at += 1",
-        f" if not n: {variable} = {'' if as_text else b''!r}",
+        " n = SIZES[data[at]]; at += 1",
+        " if n:",
+        "  if n < 0:",
+        "   n = data[at - 1]",
+        "   if n > 127 >= (b := data[at]) and not n & 1: n = (n >> 1) + (b << 6) - 64; at += 1",
+        "   else: n, at = read_size(data, at - 1)",
+        f"  end = at + n; {variable} = data[at:end]{'.decode()' if as_text else ''}; at = end",
+        f" else: {variable} = {'' if as_text else b''!r}",
+    ]
+
+
+def _reading_moment(variable: str) -> list[str]:
+    """Most moments are of this century, epoch ms, which takes six bytes; some are absent."""
+    return [
+        " n = data[at]",
+        f" if not n: {variable} = 0; at += 1",
         " else:",
-        "  if n & 1 or n > 127: n, at = read_size(data, at - 1)",
-        "  else: n >>= 1",
-        f"  {variable} = data[at:at + n]{'.decode()' if as_text else ''}; at += n",
+        "  later = LATER[data[at + 2:at + 6]]",
+        "  if later and n > 127 < (b := data[at + 1]) and not n & 1:",
+        f"   {variable} = (n >> 1) + (b << 6) + later; at += 6",
+        f"  else: {variable}, at = read_long(data, at)",
     ]
 
 
 def _reading_number(variable: str) -> list[str]:
-    """Most numbers are small or a moment in this century, epoch ms, which takes six bytes."""
+    """Most numbers are small: counts take a byte, prices two or three."""
     return [
-        " n = data[at]",
-        f" if n < 128: {variable} = n >> 1 ^ -(n & 1); at += 1",
-        " else:",
-        "  six = data[at:at + 6]",
-        "  if len(six) == 6 and six[5] < 128 <= six[4]:",
-        "   n, b, c, d, e, f = six",
-        "   if b > 127 and c > 127 and d > 127:",
-        f"    n += (b << 7) + (c << 14) + (d << 21) + (e << 28) + (f << 35) - {_CONTINUED}",
-        f"    {variable} = n >> 1 ^ -(n & 1); at += 6",
-        f"   else: {variable}, at = read_long(data, at)",
-        f"  else: {variable}, at = read_long(data, at)",
+        " n = data[at]; at += 1",
+        f" if n < 128: {variable} = n >> 1 ^ -(n & 1)",
+        f" elif data[at] < 128: n += (data[at] << 7) - 128; {variable} = n >> 1 ^ -(n & 1); at += 1",
+        f" else: {variable}, at = read_long(data, at - 1)",
     ]
 
 
@@ -275,6 +307,14 @@ def _kind(field_type: Any) -> str:
         known = "string, bytes, long, boolean, enum or an array of records"
         raise ValueError(f"{field_type} is not compiled: expected {known}")
     return str(kind)
+
+
+def _empty(field_type: Any) -> Any:
+    """What one byte 0 stands for."""
+    kind = _kind(field_type)
+    if kind == "enum":
+        return field_type["symbols"][0]
+    return {"string": "", "bytes": b"", "long": 0, "boolean": False, "array": ()}[kind]
 
 
 def _identifier(name: str) -> str:

@@ -30,6 +30,8 @@ from pipeline.evolution import kept_schemas, name_of, reader
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 OLD = SCHEMAS / "old"
 _HEADER = struct.Struct(">bI")
+_BODY = _HEADER.size
+"""Where the body begins."""
 
 INPUTS: tuple[type, ...] = (events.Clickstream, events.Purchase, events.Chat, events.Customer)
 INTERNALS: tuple[type, ...] = (
@@ -131,12 +133,13 @@ class Codec:
         self._writers = {TYPES[name]: (_HEADER.pack(0, ids[name]), _encoder(name)) for name in TYPES}
         # What was written before a registry was set still decodes; where an id means two types, the registry's
         # meaning would be ambiguous, so it is refused at start.
-        self._readers: dict[int, tuple[str, avro.Decode]] = {}
+        self._readers: dict[bytes, tuple[str, avro.Decode]] = {}
         for name, number in [*local_ids().items(), *(registry_ids or {}).items()]:
-            known = self._readers.get(number)
+            header = _HEADER.pack(0, number)
+            known = self._readers.get(header)
             if known and known[0] != name:
                 raise ValueError(f"schema id {number} stands for {known[0]} and for {name}: ids must be unique")
-            self._readers[number] = (name, _decoder(name))
+            self._readers[header] = (name, _decoder(name))
         for number, written in (kept_schemas(OLD) if older is None else older).items():
             self.learn(number, written)
 
@@ -146,9 +149,10 @@ class Codec:
         name = name_of(written)
         if name not in TYPES:
             return ""
-        if number in self._readers:
-            raise ValueError(f"schema id {number} stands for {self._readers[number][0]} already: ids must be unique")
-        self._readers[number] = (name, reader(written, schema_text(name), TYPES[name]))
+        header = _HEADER.pack(0, number)
+        if header in self._readers:
+            raise ValueError(f"schema id {number} stands for {self._readers[header][0]} already: ids must be unique")
+        self._readers[header] = (name, reader(written, schema_text(name), TYPES[name]))
         return name
 
     def encode(self, record: Record) -> bytes:
@@ -161,19 +165,13 @@ class Codec:
 
     def decode(self, data: bytes | None) -> Record:
         """The record in these bytes. Raises Undecodable, never anything else."""
-        if not data:
-            raise Undecodable("empty value: expected magic byte 0, a schema id and an Avro body")
-        if len(data) < _HEADER.size:
-            raise Undecodable(f"too short: {len(data)} bytes, expected at least the 5 of magic byte and schema id")
-        magic, number = _HEADER.unpack_from(data)
-        if magic != 0:
-            raise Undecodable(f"magic byte {magic}: expected 0 (Confluent wire format)")
-        known = self._readers.get(number)
+        data = data or b""
+        known = self._readers.get(data[:_BODY])
         if known is None:
-            raise Undecodable(f"unknown schema id {number}")
+            raise Undecodable(_unknown(data))
         name, decode = known
         try:
-            record, end = decode(data, _HEADER.size)
+            record, end = decode(data, _BODY)
         except IndexError:
             end = len(data) + 1
         except avro.Malformed as problem:
@@ -188,9 +186,7 @@ class Codec:
     def decode_partly(self, data: bytes) -> tuple[str, dict[str, Any]]:
         """For people who look at what cannot be decoded: the record type its header names ("" if none), and the
         fields up to the first that cannot be read."""
-        if len(data) < _HEADER.size or data[0] != 0:
-            return "", {}
-        known = self._readers.get(_HEADER.unpack_from(data)[1])
+        known = self._readers.get(data[:_BODY])
         if known is None:
             return "", {}
         name, _ = known
@@ -200,6 +196,18 @@ class Codec:
                 {"type": "record", "name": f"{name}Beginning", "fields": schema["fields"][:count]}
             )
             with contextlib.suppress(Exception):
-                values: Any = fastavro.schemaless_reader(io.BytesIO(data[_HEADER.size :]), beginning, None)
+                values: Any = fastavro.schemaless_reader(io.BytesIO(data[_BODY:]), beginning, None)
                 return name, values
         return name, {}
+
+
+def _unknown(data: bytes) -> str:
+    """Why no reader is known for what begins so."""
+    if not data:
+        return "empty value: expected magic byte 0, a schema id and an Avro body"
+    if len(data) < _BODY:
+        return f"too short: {len(data)} bytes, expected at least the 5 of magic byte and schema id"
+    magic, number = _HEADER.unpack_from(data)
+    if magic != 0:
+        return f"magic byte {magic}: expected 0 (Confluent wire format)"
+    return f"unknown schema id {number}"

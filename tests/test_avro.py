@@ -172,6 +172,54 @@ def test_a_moment_is_written_as_any_number_is(at):
     assert avro.encoder({"type": "record", "name": "Moment", "fields": [moment]})(Moment(at)) == avro.write_long(at)
 
 
+@given(
+    st.integers(-(2**63), 2**63 - 1)
+    | st.integers(-20_000, 3_000_000)
+    | st.sampled_from([1 << 7 * n - 1 + by for n in range(1, 9) for by in (0, 1)])
+    | st.integers(-(2**42), 2**42),
+    st.sampled_from([None, "timestamp-millis"]),
+    st.sampled_from([b"", b"\0", b"\xff" * 9]),
+)
+def test_a_number_is_read_whatever_follows_it(at, logical, behind):
+    kind = {"type": "long", "logicalType": logical} if logical else "long"
+    read = avro.decoder(
+        {"type": "record", "name": "Moment", "fields": [{"name": "at", "type": kind}]}, {"Moment": Moment}
+    )
+    body = avro.write_long(at)
+    assert read(body + behind, 0) == (Moment(at), len(body))
+    for cut in range(len(body)):
+        with pytest.raises(IndexError):
+            read(body[:cut], 0)
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 127, 128, 8_191, 8_192, 20_000])
+def test_a_text_is_read_whatever_its_length(size):
+    read = avro.decoder(PAIR["fields"][1]["type"]["items"], {"Line": Line})
+    body = avro.write_long(size) + b"x" * size
+    assert read(body, 0) == (Line("x" * size), len(body))
+
+
+@pytest.mark.parametrize("logical", ["timestamp-millis", None])
+@pytest.mark.parametrize(
+    "body", [b"\x82\x00", b"\x82\x80\x00", b"\x82\x80\x80\x80\x80\x00", b"\x82" + b"\x80" * 7 + b"\x00"]
+)
+def test_a_number_may_be_longer_than_it_need_be(body, logical):
+    kind = {"type": "long", "logicalType": logical} if logical else "long"
+    read = avro.decoder(
+        {"type": "record", "name": "Moment", "fields": [{"name": "at", "type": kind}]}, {"Moment": Moment}
+    )
+    assert read(body, 0) == (Moment(1), len(body))
+
+
+def test_what_is_empty_to_its_end_is_read_as_fastavro_does():
+    name, schema = "Clickstream", json.loads(schema_text("Clickstream"))
+    encode, decode = avro.encoder(schema), avro.decoder(schema, TYPES | PARTS)
+    body = encode(TYPES[name](message_id="m", type="page", occurred_at=1, received_at=2, url="https://shop/"))
+    changed = [body[:place] + b"\x02" + body[place + 1 :] for place in range(len(body) - 15, len(body))]
+    for each in [body, body + b"\0", *(body[:-cut] for cut in range(1, 15)), *changed]:
+        assert ours(decode, each) == theirs(name, each, parsed(name)), each
+
+
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, "1", None])
 def test_what_is_no_64_bit_number_is_not_written(value):
     with pytest.raises((ValueError, TypeError)):
