@@ -125,17 +125,24 @@ _NOTES: frozenset[type | str] = frozenset(get_args(Note))
 _OF_THE_PERSON = (VoucherRedeemed, EffectDelivered, BudgetAnswered, TaskCompleted, ProductNews)
 """A browser that was handed over sends these on: they are about what it was given before."""
 _ENVELOPES = frozenset({Forwarded, ProfileHandedOver, EventForwarded})
-_Asked = tuple[tuple[str, Step, frozenset[type | str] | None], ...]
+_Others = tuple[tuple[str, Step, frozenset[type | str] | None], ...]
+"""Slice and step of features; of one that does not hear the event itself the notes it is asked about, else None."""
+_Asked = tuple[tuple[str, Step, _Others], ...]
+"""Slice and step of the features that hear an event, and who comes after each."""
 
 
 def _asked_about(*event: type | str) -> _Asked:
-    """The features that may have something to say after an event of this type (and name), in their order: those that
-    hear it, and with what they hear of the others' notes those that do not."""
-    return tuple(
-        (name, feature_step, hears & _NOTES if hears.isdisjoint(event) else None)
-        for name, hears, feature_step in FEATURES
-        if not hears.isdisjoint(event) or hears & _NOTES
-    )
+    """The features that hear an event of this type (and name), in their order, each with all those after it that may
+    have something to say too, once anybody has said something."""
+    asked: _Asked = ()
+    others: _Others = ()
+    for name, hears, feature_step in reversed(FEATURES):
+        if not hears.isdisjoint(event):
+            asked = ((name, feature_step, others), *asked)
+            others = ((name, feature_step, None), *others)
+        elif hears & _NOTES:
+            others = ((name, feature_step, hears & _NOTES), *others)
+    return asked
 
 
 _ASKED: dict[type, _Asked] = {event: _asked_about(event) for event in get_args(Stimulus)}
@@ -202,28 +209,50 @@ def due(profile: Profile) -> int:
 
 def _stepped(profile: Profile, event: Stimulus, now: int, rules: Rules) -> list[Output]:
     """Put each feature's slice into `profile`, which is nobody else's yet; what is to be done."""
-    notes: list[Any] = []
-    outputs: list[Any] = []
-    said: set[type | str] = set()
     asked = _ASKED[type(event)]
     if type(event) is Clickstream:
         if event.opted_out:
             asked = _OPTING_OUT.get(event.event, _OPTING_OUT[""])
         else:
             asked = _ASKED_BY_NAME.get(event.event, asked)
-    for name, feature_step, only_for in asked:
-        if only_for is not None and (not said or only_for.isdisjoint(said)):
+    for name, feature_step, others in asked:
+        after, made = feature_step(profile, event, now, rules, ())
+        if name:
+            force_setattr(profile, name, after)
+        if made:  # of most clicks nobody makes anything, and who hears nothing but notes need not be asked
+            return _discussed(profile, event, now, rules, made, others)
+    return []
+
+
+def _discussed(
+    profile: Profile, event: Stimulus, now: int, rules: Rules, made: Sequence[Output | Note], others: _Others
+) -> list[Output]:
+    """The rest of the step, once something was `made`: the `others` hear its notes, and what they make themselves."""
+    notes: list[Any] = []
+    outputs: list[Any] = []
+    said = _sorted_in(made, notes, outputs)
+    for name, feature_step, only_for in others:
+        if only_for is not None and only_for.isdisjoint(said):
             continue
         after, made = feature_step(profile, event, now, rules, notes)
         if name:
             force_setattr(profile, name, after)
-        for one in made:
-            if type(one) in _NOTES:
-                notes.append(one)
-                said.add(type(one))
-            else:
-                outputs.append(one)
+        if made:
+            said |= _sorted_in(made, notes, outputs)
     return outputs
+
+
+def _sorted_in(made: Sequence[Output | Note], notes: list[Any], outputs: list[Any]) -> set[type]:
+    """Put what was made where it belongs; the types of the notes among it."""
+    said: set[type] = set()
+    for one in made:
+        kind = type(one)
+        if kind in _NOTES:
+            notes.append(one)
+            said.add(kind)
+        else:
+            outputs.append(one)
+    return said
 
 
 def _declined(key: str, event: Stimulus, now: int) -> list[Output]:

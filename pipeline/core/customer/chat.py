@@ -113,10 +113,12 @@ def _on_click(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
     ]
 
 
-def _unasked(profile: "Profile", rules: Rules) -> list[tuple[Campaign, WhenHesitating]]:
+def _unasked(profile: "Profile", rules: Rules) -> Sequence[tuple[Campaign, WhenHesitating]]:
     """The campaigns that have not acted in this visit: the others would be told so at every further sign."""
-    waiting = rules.waiting_for(WhenHesitating)
-    visit, issued = profile.activity.visit(), profile.decisions.issued
+    waiting, issued = rules.waiting_for(WhenHesitating), profile.decisions.issued
+    if not issued:
+        return waiting
+    visit = profile.activity.visit()
     return [(campaign, when) for campaign, when in waiting if visit not in issued.get(campaign.name, ())]
 
 
