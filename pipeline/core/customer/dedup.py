@@ -5,56 +5,62 @@ Owns the slice `dedup`. A gate of the loop, before the features: they never see 
 """
 
 from hashlib import blake2b
+from struct import Struct
 
 import msgspec
 
 WINDOW_MS = 24 * 3_600_000
 MAX_SEEN = 1_000
 
+_ENTRY = Struct(">8sQ")
+_BYTES = _ENTRY.size
+
 
 class Dedup(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Slice of the profile."""
 
-    seen: dict[int, int] = {}
-    """64-bit hash of a message id → `now` when it was seen, in order of arrival."""
+    seen: bytes = b""
+    """In order of arrival, 16 bytes each: a 64-bit hash of a message id, and `now` when it was seen. One object that
+    is copied at once, where a dict has three for each message, and each of them somewhere else in memory."""
     duplicates: int = 0
+
+    def entries(self) -> list[tuple[bytes, int]]:
+        """Hash of each message id and when it was seen, epoch ms, in order of arrival."""
+        return list(_ENTRY.iter_unpack(self.seen))
 
 
 def passed(dedup: Dedup, message_id: str, now: int) -> tuple[Dedup, bool]:
     """The slice after a message, and whether it is new. A message without an id is always new."""
     if not message_id:
         return dedup, True
-    message = int.from_bytes(blake2b(message_id.encode(), digest_size=8).digest())
-    seen_at = dedup.seen.get(message)
-    if seen_at is not None and now - seen_at < WINDOW_MS:
-        return Dedup(dedup.seen, dedup.duplicates + 1), False
-    seen = dedup.seen.copy()
-    if seen_at is not None:
-        del seen[message]  # it goes to the end
-    seen[message] = now
-    if len(seen) > MAX_SEEN or now - next(iter(seen.values())) >= WINDOW_MS:
-        seen = _bounded(seen, now)
-    return Dedup(seen, dedup.duplicates), True
+    message = blake2b(message_id.encode(), digest_size=8).digest()
+    seen = _within(dedup.seen, now)
+    if _holds(seen, message):
+        return Dedup(seen, dedup.duplicates + 1), False
+    return Dedup(seen[-(MAX_SEEN - 1) * _BYTES :] + _ENTRY.pack(message, now), dedup.duplicates), True
 
 
 def merged(dedup: Dedup, handed: Dedup, now: int) -> Dedup:
     """With the messages of a browser whose history was handed over."""
-    latest = dict(handed.seen)
-    for message, at in dedup.seen.items():
+    latest = dict(handed.entries())
+    for message, at in dedup.entries():
         latest[message] = max(at, latest.get(message, 0))
-    seen = dict(sorted(latest.items(), key=lambda item: (item[1], item[0])))
-    return Dedup(_bounded(seen, now), dedup.duplicates + handed.duplicates)
+    in_order = sorted(latest.items(), key=lambda entry: (entry[1], entry[0]))
+    seen = b"".join(_ENTRY.pack(*entry) for entry in in_order[-MAX_SEEN:])
+    return Dedup(_within(seen, now), dedup.duplicates + handed.duplicates)
 
 
-def _bounded(seen: dict[int, int], now: int) -> dict[int, int]:
-    """Without what lies before the window and beyond the limit; `seen` is the caller's own and ends as garbage."""
-    gone = []
-    excess = len(seen) - MAX_SEEN
-    for message, at in seen.items():
-        if excess <= 0 and now - at < WINDOW_MS:
-            break
-        gone.append(message)
-        excess -= 1
-    for message in gone:
-        del seen[message]
-    return seen
+def _within(seen: bytes, now: int) -> bytes:
+    """Without what lies before the window."""
+    first = 0
+    while first < len(seen) and now - _ENTRY.unpack_from(seen, first)[1] >= WINDOW_MS:
+        first += _BYTES
+    return seen[first:]
+
+
+def _holds(seen: bytes, message: bytes) -> bool:
+    """Whether one of the entries is of this message; where one ends and the next one begins is none."""
+    at = seen.find(message)
+    while at > 0 and at % _BYTES:
+        at = seen.find(message, at + 1)
+    return at >= 0
