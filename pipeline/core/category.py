@@ -38,7 +38,8 @@ def step(
         return state, _NOTHING
     state = state or CategoryState(key, now)
     require(now >= state.now, "time never goes back: now is the later of the record's and the category's")
-    sellers = {name: orders for name, orders in state.sellers.items() if name != event.product_id}
+    sellers = dict(state.sellers)
+    sellers.pop(event.product_id, None)  # it goes to the end
     if event.orders:
         sellers[event.product_id] = event.orders
         if len(sellers) > MAX_SELLERS:

@@ -258,10 +258,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         earnings = {earning.event: earning for earning in self.loyalty.events} if self.loyalty else {}
         msgspec.structs.force_setattr(self, "earnings", earnings)
 
-    def acting(self, campaign: str, step: str) -> Campaign:
-        """The campaign as it acts at a step of its journeys; "": at their first. It must be in force."""
-        return self.steps.get((campaign, step)) or next(it for it in self.campaigns if it.name == campaign)
-
     def waiting_for(self, kind: type[When]) -> Sequence[tuple[Campaign, When]]:
         """Each campaign whose `when` is of this kind, with it, in the order in which they are considered."""
         return self.by_kind.get(kind, ())

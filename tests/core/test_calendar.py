@@ -43,7 +43,7 @@ def ms(text: str) -> int:
 def test_a_voucher_lives_so_many_times_24_hours_to_the_millisecond(issued: str, days: int, ends: str) -> None:
     now, end = ms(issued), ms(ends)
     campaign = but(WIN_BACK, do=DoVoucher(discount_percent=10, valid_days=days))
-    grant = Granted(candidate=candidate(campaign), channel="email")
+    grant = Granted(candidate=candidate(campaign), channel="email", campaign=campaign)
     _, outputs = vouchers.step(buyer(0), TimerDue(now), now, rules(campaign), [grant])
     [(key, told)] = [(it.to, it.message) for it in outputs if isinstance(it, Send)]
     assert isinstance(told, VoucherIssued)

@@ -117,7 +117,7 @@ SHOW = but(NEWS, name="fans", do=DoModule(module="jazz", valid_days=2))
 
 
 def granted(campaign):
-    return (Granted(candidate=candidate(campaign), channel="site"),)
+    return (Granted(candidate=candidate(campaign), channel="site", campaign=campaign),)
 
 
 def test_a_campaign_shows_a_module_and_an_open_page_hears_of_it():

@@ -74,7 +74,7 @@ def test_what_may_be_done_is_granted_once_and_recorded():
         decided_at=T0,
         campaigns_version=1,
     )
-    assert grant == Granted(candidate=candidate(facts=decision.facts), channel="next_visit")
+    assert grant == Granted(candidate=candidate(facts=decision.facts), channel="next_visit", campaign=WIN_BACK)
     assert profile.decisions == Decisions(
         issued={"win-back": {"o1": T0}}, answers={"win-back": Answer("o1", "TAKEN", "a sign", decision.facts, T0, 1)}
     )

@@ -41,7 +41,7 @@ from pipeline.core.identifiers import effect_id, voucher_code
 RULES = rules(WIN_BACK, PROMPT)
 ID = effect_id("win-back", "u:ann", "o1")
 CODE = voucher_code(SECRET, ID)
-GRANT = Granted(candidate=candidate(), channel="email")
+GRANT = Granted(candidate=candidate(), channel="email", campaign=WIN_BACK)
 
 
 def stepped(profile, *notes, event=None, now=T0, by=RULES):
@@ -89,7 +89,7 @@ def test_what_was_granted_is_minted_with_a_code_that_follows_from_who_and_why():
 def test_the_same_grant_again_mints_nothing_and_a_prompt_is_no_voucher():
     profile = holder("redeemed", order_id="o9")
     assert stepped(profile, GRANT) == (profile, [])
-    prompt = Granted(candidate=candidate(PROMPT), channel="site")
+    prompt = Granted(candidate=candidate(PROMPT), channel="site", campaign=PROMPT)
     assert stepped(buyer(0), prompt) == (buyer(0), [])
 
 
@@ -108,7 +108,7 @@ def test_currency_and_category_are_the_campaign_s_or_the_customer_s(do, spent, b
     profile = buyer(0)
     profile = but(profile, purchases=but(profile.purchases, spend_cents=spent, categories=bought))
     campaign = but(WIN_BACK, do=DoVoucher(minimum_spend_cents=900, valid_days=3, **do))
-    after, (effect, _) = stepped(profile, GRANT, by=rules(campaign, redeemable=False))
+    after, (effect, _) = stepped(profile, but(GRANT, campaign=campaign), by=rules(campaign, redeemable=False))
     assert (effect.currency, effect.category, effect.minimum_spend_cents) == (currency, category, 900)
     assert (effect.redeemable, effect.expires_at) == (False, T0 + 3 * DAY)
     assert not after.vouchers.held[CODE].redeemable
@@ -271,7 +271,7 @@ def test_however_often_it_is_granted_an_occasion_has_one_voucher_and_one_code_wh
         profile, made = buyer(0), []
         for occasion in occasions:
             profile, outputs = stepped(
-                profile, Granted(candidate=candidate(occasion=occasion), channel="email"), now=now
+                profile, Granted(candidate=candidate(occasion=occasion), channel="email", campaign=WIN_BACK), now=now
             )
             made += [one for one in outputs if isinstance(one, Voucher)]
         return [(one.id, one.code, one.occasion) for one in made]

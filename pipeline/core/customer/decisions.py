@@ -53,6 +53,7 @@ DAY_MS = 86_400_000
 
 _CONCERNS = (Candidate, LapseDisproved, OccasionGone, JourneyEnded)
 HEARS: frozenset[type] = frozenset({*_CONCERNS, TimerDue, HandedOver, RulesChanged, BudgetAnswered})
+_ALWAYS: frozenset[type] = frozenset({RulesChanged, BudgetAnswered})
 Outcome = Literal["TAKEN", "REFUSED", "DEFERRED", "REVOKED", "ENDED"]
 
 
@@ -83,6 +84,9 @@ class Decisions(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """When the customer was contacted, epoch ms, as far as the policy's limits can ask."""
     turns: int = 0
     """Where campaigns without an answer begin to count: no `Answer.turn` that made room was as high."""
+
+
+_NONE = Decisions()
 
 
 class _Sitting:
@@ -138,14 +142,7 @@ def step(
 ) -> tuple[Decisions, Sequence[Output | Note]]:
     """Answer every candidate, new or waiting, in the campaigns' order of priority."""
     own = profile.decisions
-    kind = type(event)
-    concerns = (
-        any(it.put_off_until <= now for it in own.pending)
-        or kind is HandedOver
-        or kind is RulesChanged
-        or kind is BudgetAnswered
-    )
-    if not concerns and not any(isinstance(note, _CONCERNS) for note in notes):
+    if not _is_concerned(own, event, now, notes):
         return own, ()
     if isinstance(event, HandedOver) and event.history is not None:
         start = _merged(own, event.history.decisions, f"visit-{profile.activity.visit_started}", rules)
@@ -164,8 +161,9 @@ def step(
     fresh = [note for note in notes if isinstance(note, Candidate)]
     if still or fresh:
         _hear(sitting, still, fresh)
-    sitting.outputs += settled(held, sitting.pending, sitting.spent, now)
-    if kind is RulesChanged:
+    if held:
+        sitting.outputs += settled(held, sitting.pending, sitting.spent, now)
+    if isinstance(event, RulesChanged):
         sitting.issued = _bounded_issued(sitting.issued, rules)
     answers, turns = _bounded_answers(sitting.answers, sitting.turns)
     after = Decisions(sitting.issued, answers, tuple(sitting.pending), sitting.contacted, turns)
@@ -176,6 +174,18 @@ def due(profile: "Profile") -> int:
     """When the first waiting candidate is to be considered again."""
     pending = profile.decisions.pending
     return min((it.again_at for it in pending if it.again_at), default=0) if pending else 0
+
+
+def _is_concerned(own: Decisions, event: Stimulus, now: int, notes: Sequence[Note]) -> bool:
+    """Whether there is anything to answer, or to learn."""
+    if type(event) in _ALWAYS:
+        return True
+    if isinstance(event, HandedOver):
+        if own.pending or (event.history is not None and event.history.decisions != _NONE):
+            return True
+    elif own.pending and any(it.put_off_until <= now for it in own.pending):
+        return True
+    return bool(notes) and any(isinstance(note, _CONCERNS) for note in notes)
 
 
 def _heard_of_budget(sitting: _Sitting, answer: BudgetAnswered, pending: Sequence[Pending]) -> Sequence[Pending]:
@@ -254,21 +264,21 @@ def _consider(sitting: _Sitting, campaign: Campaign, candidate: Candidate, pendi
         refusal = objection(sitting, campaign)
         if refusal is not None:
             return sitting.refuse(candidate, refusal.reason, refusal.facts)
-    if hindrance := _hindrance(sitting, campaign):
+    way = acting.way(sitting.profile, campaign)
+    if hindrance := _hindrance(sitting, campaign, way[0]):
         return _put_off(sitting, campaign, candidate, pending, hindrance)
     walk = sitting.profile.journeys.open[name].walk if candidate.step else None
     if refusal := objections.holdout(sitting, campaign, walk):
         _mark_issued(sitting, campaign, occasion)
         return sitting.refuse(candidate, refusal.reason, refusal.facts)
     if "shadow" in (campaign.state, walk):
-        channel, closed = acting.way(sitting.profile, campaign)
-        sitting.answer(name, occasion, "REFUSED", "shadow", acting.with_way(candidate, channel, closed).facts)
+        sitting.answer(name, occasion, "REFUSED", "shadow", acting.with_way(candidate, *way).facts)
         return "shadow"
     if isinstance(campaign.do, DoVoucher) and campaign.budget.is_limited():
         if pending is None or not pending.granted:
             return _ask(sitting, campaign, candidate)
         sitting.spent.add(pending.budget_id)
-    return _take(sitting, campaign, candidate)
+    return _take(sitting, campaign, acting.with_way(candidate, *way), way[0])
 
 
 def _wait_for_claim(sitting: _Sitting, candidate: Candidate, pending: Pending | None) -> None:
@@ -281,10 +291,9 @@ def _wait_for_claim(sitting: _Sitting, candidate: Candidate, pending: Pending | 
         sitting.answer(candidate.campaign, candidate.occasion, "DEFERRED", "claim_open", facts)
 
 
-def _hindrance(sitting: _Sitting, campaign: Campaign) -> permitted.Hindrance | None:
+def _hindrance(sitting: _Sitting, campaign: Campaign, channel: str) -> permitted.Hindrance | None:
     """What of the contact policy speaks against now."""
     profile, now = sitting.profile, sitting.now
-    channel, _ = acting.way(profile, campaign)
     return permitted.hindrance(profile, campaign, channel, sitting.contacted, now, sitting.rules.policy)
 
 
@@ -315,14 +324,12 @@ def _ask(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> str:
     return ""
 
 
-def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate) -> str:
-    channel, closed = acting.way(sitting.profile, campaign)
-    candidate = acting.with_way(candidate, channel, closed)
+def _take(sitting: _Sitting, campaign: Campaign, candidate: Candidate, channel: str) -> str:
     _mark_issued(sitting, campaign, candidate.occasion)
     if permitted.counts(campaign, channel):
         sitting.contacted = permitted.remembered((*sitting.contacted, sitting.now), sitting.now)
     sitting.answer(campaign.name, candidate.occasion, "TAKEN", candidate.reason, candidate.facts)
-    sitting.outputs.append(Granted(candidate=candidate, channel=channel))
+    sitting.outputs.append(Granted(candidate=candidate, channel=channel, campaign=campaign))
     sitting.outputs += acting.effects(campaign, candidate, channel, sitting.profile.key, sitting.now)
     return "TAKEN"
 

@@ -54,7 +54,7 @@ def step(
                 shown[name] = theirs
     for note in notes:
         if isinstance(note, Granted):
-            campaign = rules.acting(note.candidate.campaign, note.candidate.step)
+            campaign = note.campaign
             if isinstance(campaign.do, DoModule):
                 until = now + campaign.do.valid_days * DAY_MS
                 shown[campaign.do.module] = Shown(campaign.name, note.candidate.occasion, until)

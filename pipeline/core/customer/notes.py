@@ -2,6 +2,7 @@
 
 import msgspec
 
+from pipeline.core.rules import Campaign
 from pipeline.core.scheme import Reward
 
 
@@ -25,6 +26,8 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
 
     candidate: Candidate
     channel: str
+    campaign: Campaign
+    """As it is at the candidate's step."""
 
 
 class Concluded(msgspec.Struct, frozen=True):

@@ -77,7 +77,9 @@ def step(
     own, kind = profile.occasions, type(event)
     if kind is Clickstream and not rules.by_clicks:
         return own, ()
-    if (kind is TimerDue or kind is Purchase) and not rules.by_occasions and not own.due:
+    if isinstance(event, HandedOver) and event.history is not None and not own.signed_up:
+        own = replace(own, signed_up=event.history.occasions.signed_up)
+    if kind is not Customer and not rules.by_occasions and not own.due:
         return own, ()
     made = Outputs()
     if notes:
@@ -93,7 +95,6 @@ def step(
     if kind is Clickstream or kind is Purchase:
         return _with_carts(profile, own, now, rules), made
     if isinstance(event, HandedOver) and event.history is not None:
-        own = replace(own, signed_up=own.signed_up or event.history.occasions.signed_up)
         made += _of_all_interests(profile, rules)
     made += _overtaken(profile, now, rules)
     armed = dict(_armed(profile, now, rules))

@@ -25,14 +25,15 @@ def step(
     profile: "Profile", _event: Stimulus, now: int, rules: Rules, notes: Sequence[Note]
 ) -> tuple[Loyalty | None, Sequence[Output | Note]]:
     """The slice with what was granted, and without what is gone."""
+    if profile.loyalty is None and not any(_gives(note) for note in notes):
+        return None, ()
     own = profile.loyalty or NOBODYS
     book = Book(own.account, now)
     for note in notes:
         if isinstance(note, Granted):
-            name = note.candidate.campaign
-            do = rules.acting(name, note.candidate.step).do
+            do = note.campaign.do
             if isinstance(do, DoPoints):
-                source = f"{CAMPAIGN}{name}/{note.candidate.occasion}"
+                source = f"{CAMPAIGN}{note.campaign.name}/{note.candidate.occasion}"
                 book.credit(source, Credit(now, do.points, do.points, expiry(rules.loyalty, now)))
         elif isinstance(note, OccasionGone):
             given = f"{CAMPAIGN}{note.rule}/"
@@ -42,3 +43,7 @@ def step(
     if not book.written:
         return profile.loyalty, ()
     return closed(own, book, profile, rules, [], tell=False)
+
+
+def _gives(note: Note) -> bool:
+    return isinstance(note, Granted) and isinstance(note.campaign.do, DoPoints)

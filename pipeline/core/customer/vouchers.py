@@ -120,7 +120,8 @@ def step(
         former = (*event.history.vouchers.former, *former)
     for note in notes:
         if isinstance(note, Granted):
-            _issued(held, note, profile, now, rules, outputs)
+            if isinstance(note.campaign.do, DoVoucher):
+                _issued(held, note, note.campaign.do, profile, now, rules, outputs)
         elif isinstance(note, Converted):
             _bought(held, note, profile, now, rules, outputs)
         elif isinstance(note, Ordered):
@@ -205,17 +206,20 @@ def _revoked(held: dict[str, Held], note: Wrong, profile: "Profile", now: int, o
 
 
 def _issued(
-    held: dict[str, Held], note: Granted, profile: "Profile", now: int, rules: Rules, outputs: Outputs
+    held: dict[str, Held],
+    note: Granted,
+    do: DoVoucher,
+    profile: "Profile",
+    now: int,
+    rules: Rules,
+    outputs: Outputs,
 ) -> None:
-    candidate = note.candidate
-    campaign = rules.acting(candidate.campaign, candidate.step)
-    if not isinstance(campaign.do, DoVoucher):
-        return
+    candidate, campaign = note.candidate, note.campaign
     voucher_id = effect_id(campaign.name, profile.key, candidate.occasion)
     if voucher_code(rules.code_secret, voucher_id) in held:
         return
     voucher = msgspec.structs.replace(
-        _of_account(voucher_id, candidate.occasion, campaign.do, profile, now, rules),
+        _of_account(voucher_id, candidate.occasion, do, profile, now, rules),
         campaign=campaign.name,
         channel=note.channel,
         status="issued",
