@@ -55,6 +55,7 @@ from pipeline.core.customer.profile import Profile
 from pipeline.core.effects import Forward, Output, Send
 from pipeline.core.events import (
     BROWSER,
+    TRACKED,
     BudgetAnswered,
     Clickstream,
     EffectDelivered,
@@ -172,7 +173,7 @@ def step(
         profile = replace(profile, now=now)  # a copy of this step's own: it is filled in, not copied once a slice
     if type(event) in _ENVELOPES:
         event = _opened(event)
-    if isinstance(event, Tracked):
+    if isinstance(event, TRACKED):
         seen, is_new = dedup.passed(profile.dedup, event.message_id, now)
         force_setattr(profile, "dedup", seen)
         if not is_new:

@@ -114,7 +114,7 @@ def step(
 ) -> tuple[Activity, Sequence[Output | Note]]:
     """The slice after `event`."""
     activity = profile.activity
-    if isinstance(event, Tracked):
+    if isinstance(event, TRACKED):
         looked = activity.looked()
         if isinstance(event, Clickstream):
             if event.event in MAIL_REPORTS:
@@ -134,15 +134,16 @@ def step(
 
 def _counted(activity: Activity, event: Tracked, looked: Looked, *, believed: bool) -> Activity:
     """The event, its visit, and where that came from. Made once a click and by place, which costs a third."""
-    at = event.occurred_at
-    opens_visit = not activity.visits or at - activity.last_seen >= VISIT_ENDS_AFTER_MS
+    at, first_seen, last_seen = event.occurred_at, activity.first_seen, activity.last_seen
+    opens_visit = not activity.visits or at - last_seen >= VISIT_ENDS_AFTER_MS
     first_source, last_source = activity.first_source, activity.last_source
     if opens_visit and isinstance(event, Clickstream):
         last_source = _source(event)
         first_source = first_source or last_source
+    interests, recent, cart, checkout = looked
     return Activity(
-        min(at, activity.first_seen or at),
-        max(at, activity.last_seen),
+        at if at < first_seen or not first_seen else first_seen,
+        at if at > last_seen else last_seen,
         activity.events + 1,
         activity.visits + opens_visit,
         at if opens_visit else activity.visit_started,
@@ -150,7 +151,10 @@ def _counted(activity: Activity, event: Tracked, looked: Looked, *, believed: bo
         event.anonymous_id or activity.anonymous_id,
         first_source,
         last_source,
-        *looked,
+        interests,
+        recent,
+        cart,
+        checkout,
         activity.unverified_events + (not believed),
     )
 

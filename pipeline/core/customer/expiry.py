@@ -21,8 +21,8 @@ def due(profile: "Profile") -> int:
     if not profile.is_browser():
         return 0
     activity = profile.activity
-    days_seen = (activity.last_seen - activity.first_seen) // DAY_MS
-    expires_at = activity.first_seen + (days_seen + 1 + ANONYMOUS_KEPT_DAYS) * DAY_MS
+    into_day = (activity.last_seen - activity.first_seen) % DAY_MS
+    expires_at = activity.last_seen - into_day + (1 + ANONYMOUS_KEPT_DAYS) * DAY_MS
     if profile.purchases.orders:
         last_order_at = max(order.at for order in profile.purchases.orders.values())
         expires_at = max(expires_at, last_order_at + ORDERS_KEPT_DAYS * DAY_MS)

@@ -96,7 +96,7 @@ def step(profile: "Profile", event: Stimulus, now: int, _rules: Rules, _notes: S
         if isinstance(event, ProfileClaimed):
             return _answer_claim(profile, event, now)
         return (_described(identity, event) if isinstance(event, Customer) else identity), _NOTHING
-    if isinstance(event, Tracked):
+    if isinstance(event, TRACKED):
         return _seen(profile, event, now)
     if isinstance(event, HandedOver):
         return _merged(profile, event, now), _NOTHING

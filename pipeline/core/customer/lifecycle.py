@@ -54,6 +54,7 @@ BUYERS = frozenset({"buyer", "repeat", "lapsed", "won_back"})
 HEARS: frozenset[type] = frozenset(
     {Clickstream, Purchase, HandedOver, Ordered, OrderCancelled, LapseFired, LapseDisproved}
 )
+_OF_VISITORS = (Clickstream, Purchase)
 _NOTHING: tuple[()] = ()
 
 
@@ -76,12 +77,11 @@ def step(
             notes = sorted(notes, key=lambda note: type(note) is not LapseDisproved)
         for note in notes:
             own = _moved(own, _of_orders(profile, own, note), now)
-    if isinstance(event, HandedOver):
-        if event.history is not None:
-            own = _merged(own, event.history.lifecycle)
-            own = _moved(own, _after_merge(profile, own.stage), now)
-    elif own.stage not in BUYERS and isinstance(event, Clickstream | Purchase):
+    if own.stage not in BUYERS and isinstance(event, _OF_VISITORS):
         own = _moved(own, _of_activity(profile), now)
+    elif isinstance(event, HandedOver) and event.history is not None:
+        own = _merged(own, event.history.lifecycle)
+        own = _moved(own, _after_merge(profile, own.stage), now)
     return own, _NOTHING
 
 
