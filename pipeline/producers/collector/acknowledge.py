@@ -4,7 +4,7 @@ The law: who waits is woken only on the loop, and a wake-up that is under way is
 puts its result in the queue first and asks for the wake-up after; the loop forgets the wake-up first and empties
 the queue after: so no result is left lying. While somebody waits the loop asks the log itself, so that nothing has
 to cross from one thread to another; and one timer is enough for everybody's deadline. What the requests of one turn
-of the loop append goes to the log together, in their order: it is kept, or refused, together.
+of the loop append goes to the log in their order and, up to a bound, together: it is kept, or refused, together.
 """
 
 import asyncio
@@ -20,8 +20,10 @@ _Outcome = list[Position] | Exception
 ASK_SECONDS = 0.001
 LOOK_SECONDS = 0.25
 """Deadlines are looked at so often where there is nobody to ask."""
-GATHERED_RECORDS = 500
-"""So many go to the log without waiting for the end of the loop's turn."""
+GATHERED_RECORDS = 16
+"""So many go to the log without waiting for the end of the loop's turn: they are on their way while it goes on. Were
+all handed over at its end, they would be answered at once and come again at once, log and loop each waiting for the
+other in turns."""
 
 
 class Keeper(Protocol):
