@@ -37,8 +37,12 @@ def _addressed(effect: Effect) -> tuple[bytes, int]:
     return effect.customer.encode(), effect.decided_at
 
 
-@lru_cache(maxsize=1024)  # many effects of a batch share their moment
 def _rfc3339(at_ms: int) -> bytes:
     seconds, ms = divmod(at_ms, 1000)
+    return f"{_to_the_second(seconds)}.{ms:03d}Z".encode()
+
+
+@lru_cache(maxsize=1024)  # the effects of a batch share their seconds
+def _to_the_second(seconds: int) -> str:
     moment = datetime.datetime.fromtimestamp(max(0, min(seconds, 253_402_300_799)), datetime.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms:03d}Z".encode()
+    return f"{moment:%Y-%m-%dT%H:%M:%S}"

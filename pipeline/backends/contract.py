@@ -34,7 +34,7 @@ class Refused(Exception):
     """The log and the store contradict each other; a person must decide. The text names the way out."""
 
 
-class LogRecord(msgspec.Struct, frozen=True):
+class LogRecord(msgspec.Struct, frozen=True, gc=False):
     """One record as the log has it."""
 
     topic: str
@@ -47,7 +47,7 @@ class LogRecord(msgspec.Struct, frozen=True):
     """When it was appended, epoch ms."""
 
 
-class NewRecord(msgspec.Struct, frozen=True):
+class NewRecord(msgspec.Struct, frozen=True, gc=False):
     """One record to be appended."""
 
     topic: str

@@ -20,7 +20,7 @@ _KEY_BYTES = 4_096
 _REASON_CHARACTERS = 1_000
 
 
-class Cause(msgspec.Struct, frozen=True):
+class Cause(msgspec.Struct, frozen=True, gc=False):
     """What made outputs come about: one record of the log, directly or through a timer it let fire."""
 
     record: LogRecord

@@ -157,10 +157,9 @@ class PartitionRun:
 
     def change(self) -> Change:
         """What the batch changed, for step 6 of the contract."""
-        encode = self._core.encode
-        states = {key: self._subjects[key] for key in self._dirty}
+        encode, states = self._core.encode, self._subjects
         erased = self.erasures.changes()
-        stored = {key: None if state is None else encode(state) for key, state in states.items()}
+        stored = {key: None if (state := states[key]) is None else encode(state) for key in self._dirty}
         self._footprint.stored(stored.values())
         return Change(
             partition=self.number,
@@ -196,7 +195,8 @@ class PartitionRun:
 
     def _fetch(self, keys: Sequence[str], load: Load) -> None:
         """Load what is not cached; always asks the store, since the offset must be checked (step 3)."""
-        missing = list(dict.fromkeys(key for key in keys if key not in self._subjects))
+        cached = self._subjects
+        missing = list(dict.fromkeys([key for key in keys if key not in cached]))
         decode = self._core.decode
         for key, stored in load(missing).subjects.items():
             state = None if stored is None else decode(key, stored)

@@ -154,14 +154,14 @@ def produce(cluster: Cluster, producer: Producer, record: NewRecord, done: Any =
 
 def record_of(topic: str, message: Message) -> LogRecord:
     """The message as the contract has it; an absent key or value (a tombstone) is empty."""
-    headers: Any = message.headers() or ()
+    headers: Any = message.headers()
     return LogRecord(
         topic,
         message.partition() or 0,
         message.offset() or 0,
         message.key() or b"",
         message.value() or b"",
-        tuple((name, value or b"") for name, value in headers),
+        tuple((name, value or b"") for name, value in headers) if headers else (),
         message.timestamp()[1],
     )
 

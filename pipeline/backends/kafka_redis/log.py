@@ -12,7 +12,7 @@ store; transactions are in `transactions`. What experience paid for:
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -109,7 +109,9 @@ class KafkaWorkerLog:
             self._changed = False
             return Polled([], {}, token, self._owned)
         for message in messages:
-            self._raise_error_of(message)
+            error = message.error()
+            if error is not None:
+                self._fail(message, error)
         self._advance(messages)
         return Polled([record_of(EVENTS, each) for each in messages], dict(self._next), token)
 
@@ -232,10 +234,8 @@ class KafkaWorkerLog:
         for each in self._consumer.position([self._at(number) for number in self._next]):
             self._next[each.partition] = max(self._next[each.partition], each.offset)
 
-    def _raise_error_of(self, message: Message) -> None:
-        error = message.error()
-        if error is None:
-            return
+    def _fail(self, message: Message, error: KafkaError) -> NoReturn:
+        """What came in the place of a record. Raises Refused or Unavailable."""
         standing = dict(self._next)
         self._forget(self._owned)
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
