@@ -14,7 +14,7 @@ TYPED_TESTS := tests/servers tests/proof tests/bootstrap.py tests/conftest.py te
 	$(addprefix bench/,__init__.py bare.py engines.py environments.py events.py growth.py harness.py kafka_topics.py runners.py \
 	scaling.py section.py small_profile.py small_worker.py stage.py traffic.py watching.py workers.py)
 # What `make bench` measures, in this order.
-BENCHES := engines workers collector latency growth newsletter personalize
+BENCHES := engines anatomy workers collector latency growth newsletter personalize
 
 ARGS ?=
 PYTEST_ARGS ?=
