@@ -42,15 +42,16 @@ def stepped(
     outbox: Outbox,
     token: object,
     runs: Mapping[int, PartitionRun],
+    changes: list[Change],
     records: Mapping[int, Sequence[LogRecord]],
     codec: Codec,
 ) -> UnderWay:
-    """What stepping these records, by partition, has come to."""
+    """What stepping these records, by partition, has come to; `changes`: of each run."""
     return UnderWay(
         outbox,
         {number: run.offset for number, run in runs.items() if run.offset > run.published},
         token,
-        [run.change() for run in runs.values()],
+        changes,
         {number: (records[number][-1], run.state.clock) for number, run in runs.items()},
         [(run.erasures.rewrite, partial(run.erasures.rewritten, codec=codec)) for run in runs.values()],
         sum(run.erasures.dropped for run in runs.values()),

@@ -237,13 +237,15 @@ class Worker:
         by_partition: dict[int, list[LogRecord]] = {}
         for record in polled.records:
             by_partition.setdefault(record.partition, []).append(record)
-        with self._measures.stage("step", len(polled.records)):
-            for number, records in by_partition.items():
-                run = self._runs[number]
-                run.step(records, polled.positions[number], self._codec, FencedLoad(self._store, run), outbox)
-        self._settle()
         runs = {number: self._runs[number] for number in by_partition}
-        self._under_way = stepped(outbox, polled.token, runs, by_partition, self._codec)
+        changes = []
+        with self._measures.stage("step", len(polled.records)):
+            for number, run in runs.items():
+                load = FencedLoad(self._store, run)
+                run.step(by_partition[number], polled.positions[number], self._codec, load, outbox)
+                changes.append(run.change())  # while they are near: the other partitions' profiles crowd them out
+        self._settle()
+        self._under_way = stepped(outbox, polled.token, runs, changes, by_partition, self._codec)
         now = self._clock()
         for number, run in runs.items():
             run.handed_over()
