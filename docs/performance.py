@@ -48,8 +48,8 @@ are filled and Java's code is compiled. CPU time is that of the engine's process
 Redis's; RocksDB is inside its engine. Kafka's share, the same machine's, is nobody's.
 """
 ANATOMY = """`python -m bench.anatomy`: the worker with all features, the same events and campaigns, with log and
-store in memory: what Kafka and Redis cost beside it is not in these figures. A *step* is one event of one subject, a timer
-that is due, or what another subject says.
+store in memory: what Kafka and Redis cost beside it is not in these figures. A *step* is one event of one subject, a
+timer that is due, or what another subject says.
 """
 WORKERS = """`python -m bench.workers`: the same events once more, `rapport work` with all features so many times in
 one group. Kafka and Redis use the same cores, so this says what two cores give in all, not how workers scale: they
