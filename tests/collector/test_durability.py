@@ -8,7 +8,7 @@ import pytest
 
 from collector.harness import BROWSER_KEY, Door, MemoryLog, Response, ask, basic
 from pipeline.backends.contract import Position, Unavailable
-from pipeline.producers.collector.acknowledge import Acknowledgement, Acknowledgements
+from pipeline.producers.collector.acknowledge import WAITING_PER_RECORD, Acknowledgement, Acknowledgements
 
 AUTHORISED = {"authorization": basic(BROWSER_KEY)}
 CLICK = b'{"event":"E","anonymousId":"a"}'
@@ -93,7 +93,7 @@ def test_many_confirmations_wake_the_loop_once() -> None:
             acknowledgement.append([object()])  # type: ignore[list-item]
             waits.append(loop.create_task(acknowledgement.durable()))
         await asyncio.sleep(0)
-        assert [count for count, _ in log.waiting] == [16] * 62 + [8], "in one turn of the loop, up to a bound"
+        assert [count for count, _ in log.waiting] == [4] * 250, "in one turn of the loop, up to a bound"
         waiting, log.waiting = log.waiting, []
         for _, done in waiting:  # as from a thread that the loop can't interrupt
             done([])
@@ -103,18 +103,34 @@ def test_many_confirmations_wake_the_loop_once() -> None:
     assert wakes == 1
 
 
+def test_the_more_requests_wait_the_more_records_are_appended_together() -> None:
+    log = MemoryLog("later")
+
+    async def story() -> None:
+        acknowledgements = Acknowledgements(log, None, 60.0, asyncio.get_running_loop())
+        waits = [acknowledgements.wait() for _ in range(2 * WAITING_PER_RECORD)]
+        for number in range(15):
+            Acknowledgement(acknowledgements).append([number])  # type: ignore[list-item]
+        await asyncio.sleep(0)
+        assert [count for count, _ in log.waiting] == [6, 6, 3], "the last at the end of the turn"
+        for future in waits:
+            acknowledgements.resolve(future, None)
+
+    asyncio.run(story())
+
+
 def test_what_one_turn_of_the_loop_brings_is_appended_together_and_in_order() -> None:
     log = MemoryLog("later")
 
     async def story() -> None:
         acknowledgements = Acknowledgements(log, None, 60.0, asyncio.get_running_loop())
         first, second = Acknowledgement(acknowledgements), Acknowledgement(acknowledgements)
-        first.append(["a", "b"])  # type: ignore[list-item]
-        second.append(["c"])  # type: ignore[list-item]
-        first.append(["d"])  # type: ignore[list-item]
+        first.append(["a"])  # type: ignore[list-item]
+        second.append(["b"])  # type: ignore[list-item]
+        first.append(["c"])  # type: ignore[list-item]
         assert log.appends == 0
         await asyncio.sleep(0)
-        assert (log.appends, log.records) == (1, ["a", "b", "c", "d"])
+        assert (log.appends, log.records) == (1, ["a", "b", "c"])
         log.release()
         await asyncio.gather(first.durable(), second.durable())
         log.confirm = "raise"

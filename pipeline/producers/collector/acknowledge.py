@@ -20,10 +20,11 @@ _Outcome = list[Position] | Exception
 ASK_SECONDS = 0.001
 LOOK_SECONDS = 0.25
 """Deadlines are looked at so often where there is nobody to ask."""
-GATHERED_RECORDS = 16
-"""So many go to the log without waiting for the end of the loop's turn: they are on their way while it goes on. Were
-all handed over at its end, they would be answered at once and come again at once, log and loop each waiting for the
-other in turns."""
+GATHERED_RECORDS = 4
+WAITING_PER_RECORD = 16
+"""So many records go to the log without waiting for the end of the loop's turn, and one more for so many requests
+that wait. What goes together is answered together, when the slowest of its partitions has its own: with few that is
+soon. Handing over costs the same for one as for many, which counts when many wait."""
 
 
 class Keeper(Protocol):
@@ -64,7 +65,7 @@ class Acknowledgements:
             self._loop.call_soon(self._hand_over)
         self._gatherers.append(acknowledgement)
         self._gathered += records
-        if len(self._gathered) >= GATHERED_RECORDS:
+        if len(self._gathered) >= GATHERED_RECORDS + len(self._waiting) // WAITING_PER_RECORD:
             self._hand_over()
 
     def wait(self) -> "asyncio.Future[None]":
