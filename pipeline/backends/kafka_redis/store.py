@@ -83,7 +83,8 @@ class RedisStore:
         with_state: bool = False,
     ) -> Loaded:
         """One script; see the contract. Raises Unavailable, also while a restore is under way."""
-        names = [self._keys.subject(partition, key) for key in keys]
+        prefix = self._keys.subject(partition, "")
+        names = [prefix + key for key in keys]
         after_due, after_key = timers_after or ("", "")
         arguments: list[Value] = [
             int(with_state),
@@ -141,10 +142,10 @@ class RedisStore:
         kept = {key: state for key, state in change.subjects.items() if state is not None}
         gone = {key: state for key, state in change.subjects.items() if state is None}
         # A subject that is written or forgotten without a timer waits for nothing.
-        dues = dict.fromkeys(change.subjects, 0) | change.timers
-        for key in change.unmoved:
-            dues.pop(key, None)
-        named = [key for key in kept if key not in change.unmoved]
+        unmoved = change.unmoved
+        moved = [key for key in change.subjects if key not in unmoved]
+        dues = dict.fromkeys(moved, 0) | {key: due for key, due in change.timers.items() if key not in unmoved}
+        named = [key for key in moved if key in kept]
         timed = {key: due for key, due in dues.items() if due and key not in gone}
         untimed = [key for key in dues if key not in timed]
         arguments: list[Value] = [
@@ -166,7 +167,8 @@ class RedisStore:
         for key, due in timed.items():
             arguments += (due, key)
         arguments += untimed
-        subjects = [self._keys.subject(here, key) for key in (*kept, *gone)]
+        prefix = self._keys.subject(here, "")
+        subjects = [prefix + key for key in (*kept, *gone)]
         return self._keys.five(here) + subjects, arguments
 
 
