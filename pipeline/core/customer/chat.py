@@ -108,18 +108,15 @@ def _on_click(profile: "Profile", event: Clickstream, now: int, rules: Rules) ->
     category, product_id = event.category[:MAX_TEXT_CHARACTERS], event.product_id[:MAX_TEXT_CHARACTERS]
     return own, [
         _candidate(profile, campaign, sign, category, product_id, event.anonymous_id)
-        for campaign, when in _unasked(profile, rules)
-        if (sign := _looking_around(when, category, product_id, profile))
+        for campaign, when in rules.waiting_for(WhenHesitating)
+        if (sign := _looking_around(when, category, product_id, profile)) and not _has_acted(profile, campaign)
     ]
 
 
-def _unasked(profile: "Profile", rules: Rules) -> Sequence[tuple[Campaign, WhenHesitating]]:
-    """The campaigns that have not acted in this visit: the others would be told so at every further sign."""
-    waiting, issued = rules.waiting_for(WhenHesitating), profile.decisions.issued
-    if not issued:
-        return waiting
-    visit = profile.activity.visit()
-    return [(campaign, when) for campaign, when in waiting if visit not in issued.get(campaign.name, ())]
+def _has_acted(profile: "Profile", campaign: Campaign) -> bool:
+    """In this visit: it would be told so at every further sign."""
+    occasions = profile.decisions.issued.get(campaign.name)
+    return occasions is not None and profile.activity.visit() in occasions
 
 
 def _looking_around(when: WhenHesitating, category: str, product_id: str, profile: "Profile") -> _Sign | None:
@@ -154,8 +151,10 @@ def _on_timer(profile: "Profile", now: int, rules: Rules) -> Stepped:
     product_id = max(cart, key=lambda product: (cart[product].added_at, product))
     return rested, [
         _candidate(profile, campaign, _idle(when, profile), cart[product_id].category, product_id, "")
-        for campaign, when in _unasked(profile, rules)
-        if when.cart_idle_minutes and own.cart_touched + when.cart_idle_minutes * MINUTE_MS == own.idle_due
+        for campaign, when in rules.waiting_for(WhenHesitating)
+        if when.cart_idle_minutes
+        and own.cart_touched + when.cart_idle_minutes * MINUTE_MS == own.idle_due
+        and not _has_acted(profile, campaign)
     ]
 
 
@@ -264,5 +263,6 @@ def _next_idle(profile: "Profile", touched: int, after: int, rules: Rules) -> in
     """When the next campaign that can still act in this visit finds a cart idle that was touched then; 0: none."""
     for idle_ms in rules.cart_idle_ms:
         if touched + idle_ms > after:
-            return touched + idle_ms if _unasked(profile, rules) else 0
+            can_act = any(not _has_acted(profile, campaign) for campaign, _ in rules.waiting_for(WhenHesitating))
+            return touched + idle_ms if can_act else 0
     return 0
