@@ -30,7 +30,7 @@ def effect_record(effect: Effect, codec: Encodes) -> NewRecord:
 
 
 def _addressed(effect: Effect) -> tuple[bytes, int]:
-    if isinstance(effect, DeadLetter | DeadLetterReplayed):
+    if isinstance(effect, (DeadLetter, DeadLetterReplayed)):
         return effect.key, effect.at
     if isinstance(effect, Erasure):
         return effect.tombstone.encode(), effect.at

@@ -47,7 +47,7 @@ class Outbox:
         effects: list[Effect] = []
         offset = cause.record.offset
         for output in outputs:
-            if isinstance(output, Send | Forward):
+            if isinstance(output, (Send, Forward)):  # a union would be built anew for each
                 record = _fitting(self._message(output, cause))
                 if offset >= published and offset >= messages_below:
                     records.append(record)
