@@ -71,7 +71,8 @@ def due(state: State) -> int:
 
 
 def encode(state: State) -> bytes:
-    """The state as it is stored (MessagePack, structs as arrays: fields are only ever added at the end)."""
+    """The state as it is stored: MessagePack, a profile by the names of the slices that say something, all other
+    structs as arrays (fields are only ever added at the end)."""
     return _encoder.encode(state)
 
 

@@ -28,8 +28,9 @@ from pipeline.core.customer.vouchers import Vouchers
 from pipeline.core.events import BROWSER, Trust
 
 
-class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """All that is known of one customer (`u:`) or browser (`a:`)."""
+class Profile(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """All that is known of one customer (`u:`) or browser (`a:`). Stored without the slices that are as they were at
+    first, which all profiles share: three in four of them are (docs/decisions/0054-by-name.md)."""
 
     key: str
     now: int = 0
