@@ -88,7 +88,9 @@ def read_count(data: bytes, at: int) -> tuple[int, int]:
     count, at = read_long(data, at)
     if count < 0:
         count = -count
-        _, at = read_size(data, at)
+        size, at = read_long(data, at)
+        if size < 0:
+            raise Malformed("a block of fewer than 0 bytes")
     return count, at
 
 

@@ -17,8 +17,9 @@ from pipeline.codec import PARTS, TYPES, schema_text
 MUTATIONS = 150
 """Of each record type."""
 TEXTS = ("", "a", "ü€😀\0\n", "x" * 63, "x" * 64, "y" * 9_000)
-ALONE = ("a number beyond 64 bits", "an unknown symbol")
-"""What only ours refuses: fastavro wraps such a number around, and counts a symbol below 0 from the last."""
+ALONE = ("a number beyond 64 bits", "an unknown symbol", "a block of fewer than 0 bytes")
+"""What only ours refuses: fastavro wraps such a number around, counts a symbol below 0 from the last, and does not
+ask how long a block is."""
 LONGS = (0, 1, -1, 63, 64, -64, -65, 8_191, 8_192, 1_700_000_000_123, 2**63 - 1, -(2**63))
 
 
@@ -153,7 +154,7 @@ def test_an_array_may_come_in_blocks_with_or_without_their_size():
         (b"\x80" * 9 + b"\x02\x00", "a number beyond 64 bits"),
         (b"\x80" * 10 + b"\x01\x00", "a number beyond 64 bits"),
         (b"\x02\x02\x01", "a length below 0"),
-        (b"\x02\x03\x01", "a length below 0"),
+        (b"\x02\x03\x01", "a block of fewer than 0 bytes"),
     ],
 )
 def test_what_no_writer_writes_is_refused(body, says):
