@@ -8,7 +8,7 @@ import pytest
 
 from collector.harness import BROWSER_KEY, Door, MemoryLog, Response, ask, basic
 from pipeline.backends.contract import Position, Unavailable
-from pipeline.producers.collector.acknowledge import WAITING_PER_RECORD, Acknowledgement, Acknowledgements
+from pipeline.producers.collector.acknowledge import Acknowledgement, Acknowledgements
 
 AUTHORISED = {"authorization": basic(BROWSER_KEY)}
 CLICK = b'{"event":"E","anonymousId":"a"}'
@@ -103,18 +103,18 @@ def test_many_confirmations_wake_the_loop_once() -> None:
     assert wakes == 1
 
 
-def test_the_more_requests_wait_the_more_records_are_appended_together() -> None:
+@pytest.mark.parametrize(("brought", "together"), [(1, 4), (47, 5), (80, 10), (1000, 32)])
+def test_the_more_a_turn_brings_the_more_the_next_appends_together(brought: int, together: int) -> None:
     log = MemoryLog("later")
 
     async def story() -> None:
         acknowledgements = Acknowledgements(log, None, 60.0, asyncio.get_running_loop())
-        waits = [acknowledgements.wait() for _ in range(2 * WAITING_PER_RECORD)]
-        for number in range(15):
-            Acknowledgement(acknowledgements).append([number])  # type: ignore[list-item]
-        await asyncio.sleep(0)
-        assert [count for count, _ in log.waiting] == [6, 6, 3], "the last at the end of the turn"
-        for future in waits:
-            acknowledgements.resolve(future, None)
+        for turn in (brought, together + 3):
+            log.waiting.clear()
+            for _ in range(turn):
+                Acknowledgement(acknowledgements).append([object()])  # type: ignore[list-item]
+            await asyncio.sleep(0)
+        assert [count for count, _ in log.waiting] == [together, 3], "the last at the end of the turn"
 
     asyncio.run(story())
 

@@ -20,11 +20,10 @@ _Outcome = list[Position] | Exception
 ASK_SECONDS = 0.001
 LOOK_SECONDS = 0.25
 """Deadlines are looked at so often where there is nobody to ask."""
-GATHERED_RECORDS = 4
-WAITING_PER_RECORD = 16
-"""So many records go to the log without waiting for the end of the loop's turn, and one more for so many requests
-that wait. What goes together is answered together, when the slowest of its partitions has its own: with few that is
-soon. Handing over costs the same for one as for many, which counts when many wait."""
+FEW_RECORDS, MANY_RECORDS = 4, 32
+"""So many go to the log without waiting for the end of the loop's turn: between these bounds, an eighth of what the
+last turn brought. What goes together is answered together, when the slowest of its partitions has its own: with few
+that is soon. Handing over costs the same for one as for many, which counts when a turn brings many."""
 
 
 class Keeper(Protocol):
@@ -51,6 +50,9 @@ class Acknowledgements:
         self._seconds = seconds
         self._loop = loop
         self._gathered: list[NewRecord] = []
+        self._together = FEW_RECORDS
+        self._brought = 0
+        """Records in this turn of the loop."""
         self._gatherers: list[Acknowledgement] = []
         """Whose records have been gathered, once for each append."""
         self._settled: deque[tuple[list[Acknowledgement], _Outcome]] = deque()
@@ -61,11 +63,12 @@ class Acknowledgements:
 
     def append(self, acknowledgement: "Acknowledgement", records: Sequence[NewRecord]) -> None:
         """Have the log keep these, together with what else comes in this turn of the loop."""
-        if not self._gatherers:
-            self._loop.call_soon(self._hand_over)
+        if not self._brought:
+            self._loop.call_soon(self._end_turn)
+        self._brought += len(records)
         self._gatherers.append(acknowledgement)
         self._gathered += records
-        if len(self._gathered) >= GATHERED_RECORDS + len(self._waiting) // WAITING_PER_RECORD:
+        if len(self._gathered) >= self._together:
             self._hand_over()
 
     def wait(self) -> "asyncio.Future[None]":
@@ -87,10 +90,15 @@ class Acknowledgements:
         else:
             future.set_exception(failure)
 
+    def _end_turn(self) -> None:
+        """On the loop: the next turn may bring as many."""
+        self._together = min(max(FEW_RECORDS, self._brought // 8), MANY_RECORDS)
+        self._brought = 0
+        if self._gatherers:
+            self._hand_over()
+
     def _hand_over(self) -> None:
         """On the loop."""
-        if not self._gatherers:
-            return  # they were too many to wait for this
         records, self._gathered = self._gathered, []
         gatherers, self._gatherers = self._gatherers, []
         try:
