@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from bench.events import Shop
 from bench.harness import ROOT, arguments, finish, on_path, say
+from bench.in_memory import worker_on
 from bench.section import Section, Table
 from pipeline import rulebook
 from pipeline.app import collect_garbage_rarely
@@ -24,8 +25,7 @@ from pipeline.core.effects import Output
 from pipeline.core.events import Clickstream, Stimulus
 from pipeline.core.rules import Rules
 from pipeline.core.subjects import State
-from pipeline.processors.measures import Unmeasured
-from pipeline.processors.worker import Worker, WorkerOptions
+from pipeline.processors.driving import Subjects
 
 on_path()
 from simulation.memory import MemoryLog, MemoryStore, MemoryWork  # noqa: E402
@@ -212,12 +212,11 @@ def _kind_of(key: str, event: Stimulus) -> str:
     return f"{WHOSE.get(key[:1], key[:2])}: {what}"
 
 
-def _seconds(records: Sequence[NewRecord], codec: Codec, core: Any) -> float:
+def _seconds(records: Sequence[NewRecord], codec: Codec, core: Subjects) -> float:
     log = MemoryLog(PARTITIONS)
     log.append(records)
     work = MemoryWork(log, MemoryStore(), lambda _: None, lambda: BATCH)
-    options = WorkerOptions(code_secret=b"the secret of the bench", ticks=False)
-    worker = Worker(work, work, codec, options, lambda: FIRST_AT, Unmeasured(), core=core)
+    worker = worker_on(work, work, codec, core)
     began = time.thread_time()
     worker.run_until_idle()
     return time.thread_time() - began

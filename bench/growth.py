@@ -17,17 +17,16 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from bench.harness import Spread, arguments, finish, in_turn, on_path, ratios, say
+from bench.in_memory import worker_on
 from bench.section import Section, Table, Target
 from bench.traffic import CAMPAIGNS, NOON_MS, in_force, traffic, turned_down, unmet
 from pipeline.app import collect_garbage_rarely
-from pipeline.backends.contract import Loaded, Store
+from pipeline.backends.contract import Loaded
 from pipeline.backends.kafka_redis.connection import Connection
 from pipeline.backends.kafka_redis.store import Keys, RedisStore
 from pipeline.codec import Codec
 from pipeline.core import subjects
 from pipeline.core.rules import Campaign
-from pipeline.processors.measures import Unmeasured
-from pipeline.processors.worker import Worker, WorkerOptions
 
 on_path()
 from servers.redis import RedisServer  # noqa: E402
@@ -147,7 +146,7 @@ def state_of(size: int) -> bytes:
     codec, log, store = Codec(), MemoryLog(1), MemoryStore()
     log.append([in_force(codec, CAMPAIGNS, 0), *traffic(codec, size * 8, 400, 1, browsers=False)])
     work = MemoryWork(log, store, lambda _: None, lambda: BATCH)
-    _worker(work, work).run_until_idle()
+    worker_on(work, work).run_until_idle()
     people = {key: state for key, state in store.subjects[0].items() if key.startswith("u:")}
     return min(people.values(), key=lambda state: abs(len(state) - size))
 
@@ -164,7 +163,7 @@ def with_profiles(count: int, state: bytes) -> tuple[Cost, float]:
         log.append([in_force(codec, CAMPAIGNS, number) for number in range(PARTITIONS)])
         events = traffic(codec, WARM_UP + MEASURED, count, 3, first=10**6, partitions=PARTITIONS, browsers=False)
         records = list(events)
-        worker = _worker(MemoryWork(log, MemoryStore(), lambda _: None, lambda: BATCH), store)
+        worker = worker_on(MemoryWork(log, MemoryStore(), lambda _: None, lambda: BATCH), store)
         log.append(records[:WARM_UP])
         worker.run_until_idle()  # with what the warm-up's orders tell products: the measured ones pay for their own
         before, loaded, redis_before = time.process_time(), store.loaded, _used(client)
@@ -199,7 +198,7 @@ def with_campaigns(campaigns: tuple[Campaign, ...]) -> float:
     codec, log, store = Codec(), MemoryLog(1), MemoryStore()
     log.append([in_force(codec, campaigns, 0), *traffic(codec, MEASURED, 400, 4, browsers=False)])
     work = MemoryWork(log, store, lambda _: None, lambda: BATCH)
-    worker = _worker(work, work)
+    worker = worker_on(work, work)
     worker.turn(0)
     before = time.process_time()
     worker.run_until_idle()
@@ -214,11 +213,6 @@ def remembered_bytes(state: bytes) -> float:
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return grown / len(kept)
-
-
-def _worker(log: MemoryWork, store: Store) -> Worker:
-    options = WorkerOptions(code_secret=b"the secret of the bench", ticks=False)
-    return Worker(log, store, Codec(), options, lambda: 0, Unmeasured())
 
 
 def _used(client: Any) -> float:

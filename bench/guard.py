@@ -23,12 +23,12 @@ import msgspec
 from avro.io import BinaryDecoder, DatumReader
 
 from bench.harness import on_path, ratios
+from bench.in_memory import worker_on
 from bench.section import machine
 from bench.traffic import CAMPAIGNS, in_force, traffic
 from pipeline.app import collect_garbage_rarely
 from pipeline.codec import Codec, local_ids, schema_text
-from pipeline.processors.measures import Unmeasured
-from pipeline.processors.worker import Worker, WorkerOptions
+from pipeline.processors.worker import Worker
 
 on_path()
 from simulation.memory import MemoryLog, MemoryStore, MemoryWork  # noqa: E402
@@ -108,8 +108,7 @@ def ratio() -> float:
 
 def _worker(log: MemoryLog, store: MemoryStore) -> Worker:
     work = MemoryWork(log, store, lambda _: None, lambda: BATCH)
-    options = WorkerOptions(code_secret=b"the secret of the guard", ticks=False)
-    return Worker(work, work, Codec(), options, lambda: 0, Unmeasured())
+    return worker_on(work, work)
 
 
 def _bare_loop(values: Sequence[bytes]) -> Callable[[], None]:
